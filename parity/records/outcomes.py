@@ -1,0 +1,94 @@
+"""What a worker answers, and what the host makes of a worker that does not answer.
+
+An outcome is a union: a crash, a timeout or an error is a type of its own and can't be read as a result.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .jobs import StageCall
+from .tensors import InputSet, Record, TensorRecord, ValueInfo
+
+Setting = str | int | float | bool | None
+
+
+class Loaded(Record, tag="loaded"):
+    """A side is ready. `settings` are read back from the framework, not what was asked for."""
+
+    settings: dict[str, Setting]
+    versions: dict[str, str]
+    device: str  # as the framework names it: cpu, NVIDIA H200
+    notes: tuple[str, ...] = ()  # what a user should know: modules that had to be put in eval mode, ...
+
+
+class Materialized(Record, tag="materialized"):
+    sets: tuple[InputSet, ...]
+
+
+class SessionOpened(Record, tag="session-opened"):
+    component: str
+    inputs: tuple[ValueInfo, ...]
+    outputs: tuple[ValueInfo, ...]
+    settings: dict[str, Setting]  # as the session reports them
+    providers: tuple[str, ...]
+
+
+class Exported(Record, tag="exported"):
+    component: str
+    path: str
+    seconds: float
+    settings: dict[str, Setting]
+
+
+class Ran(Record, tag="ran"):
+    """`calls` of components, and the chain's `outputs`; without a chain, None."""
+
+    calls: tuple[StageCall, ...]
+    outputs: tuple[TensorRecord, ...] | None
+    seconds: float
+    peak_rss_bytes: int  # of the worker process during this run
+    peak_device_bytes: int | None = None  # allocated on the accelerator by PyTorch; None on the CPU
+
+
+class Latency(Record, tag="latency"):
+    seconds: tuple[float, ...]  # each timed run, synchronized, without the warm-up
+    warmup: int
+
+
+Answer = Loaded | Materialized | SessionOpened | Exported | Ran | Latency
+
+Reason = Literal["specification", "model", "onnx", "input", "device", "user-code", "tool"]
+
+
+class Failed(Record, tag="failed"):
+    """The worker answered with an error. `reason` decides the exit status: `specification` is 2,
+    `tool` is 4, all others 3."""
+
+    reason: Reason
+    problem: str
+    fix: str = ""
+    detail: str = ""  # traceback or the library's own words
+
+
+class Crashed(Record, tag="crashed"):
+    """The process ended without an answer."""
+
+    signal: str | None  # SIGSEGV; None for a plain exit
+    exit_status: int | None
+    stderr_tail: str
+
+
+class TimedOut(Record, tag="timed-out"):
+    limit_s: float
+    stderr_tail: str
+
+
+class OutOfMemory(Record, tag="out-of-memory"):
+    limit_bytes: int
+    reached_bytes: int
+    stderr_tail: str
+
+
+Unanswered = Failed | Crashed | TimedOut | OutOfMemory
+Reply = Loaded | Materialized | SessionOpened | Exported | Ran | Latency | Failed

@@ -1,0 +1,89 @@
+"""What a specification asks for, resolved: absolute paths, concrete shapes, one rule for each pattern.
+
+`parity.planning` makes these from the parsed specification; execution and judging read them.
+"""
+
+from __future__ import annotations
+
+from .jobs import (
+    MODEL,
+    PIPELINE,
+    ComponentJob,
+    FileInputs,
+    GeneratedInputs,
+    Numerics,
+    OnnxRuntimeOptions,
+)
+from .results import Tolerance
+from .tensors import Record
+
+
+class PlannedSet(Record):
+    """One input set: its id is stable, and safe as the name of a folder."""
+
+    id: str
+    source: GeneratedInputs | FileInputs
+
+
+class ProviderPlan(Record):
+    """Input sets that only the user's callable knows; `parity.execution` finds out how many there are."""
+
+    target: str
+    samples: int | None
+
+
+class Limits(Record):
+    """For each request to a worker: a load, an export, a run."""
+
+    timeout_s: float
+    memory_bytes: int | None  # resident memory of a worker with its children; None: no limit
+
+
+class LatencyPlan(Record):
+    """`runs` = 0 measures no latency."""
+
+    warmup: int
+    runs: int
+
+
+class SuitePlan(Record):
+    """One specification file. `spec_file` is as the user wrote it, `base_dir` is its absolute folder.
+
+    `tolerances` has the rules of each subject: `model` for a suite without components, else each
+    component's name and `pipeline`. `places` has the line and column of the keys that a worker's error
+    may be about: ``inputs``, ``onnx``, ``model.checkpoint``, ``components.NAME.onnx``, ...
+    """
+
+    name: str
+    spec_file: str
+    base_dir: str
+    components: tuple[ComponentJob, ...]
+    pipeline: str | None
+    devices: tuple[str, ...]
+    inputs: tuple[PlannedSet, ...] | ProviderPlan
+    numerics_name: str  # strict, default, or "strict with tf32=true"
+    numerics: Numerics
+    options: OnnxRuntimeOptions
+    tolerances: dict[str, tuple[Tolerance, ...]]
+    limits: Limits
+    latency: LatencyPlan
+    places: dict[str, tuple[int, int]]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of what is judged in each case, in the order of the report."""
+        if self.pipeline is None:
+            return (MODEL,)
+        return (*(component.name for component in self.components), PIPELINE)
+
+    def at(self, key: str) -> str:
+        """The place of a key as ``file:line:column``; of the nearest parent when the key is not there."""
+        while key and key not in self.places:
+            key = key.rpartition(".")[0]
+        line, column = self.places.get(key, (1, 1))
+        return f"{self.spec_file}:{line}:{column}"
+
+
+def case_id(suite: str, device: str, input_set: str, subject: str) -> str:
+    """The stable name of one comparison; it holds no measured value."""
+    return f"{suite}/{device}/{input_set}/{subject}"

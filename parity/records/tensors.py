@@ -1,0 +1,42 @@
+"""Records of tensors: what an ONNX file declares, and what lies in the run directory."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records: immutable, made by keyword, no unknown field when decoded."""
+
+
+class TensorRecord(Record):
+    """One tensor in the run directory. `parity.artifacts` writes and reads it.
+
+    `dtype` is the ONNX name in lower case: ``float32``, ``bfloat16``, ``float8_e4m3fn``, ``int4``,
+    ``bool``, ``string``, ...
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    sha256: str = ""  # of dtype, shape and bytes; given for inputs, empty for outputs
+
+
+class ValueInfo(Record):
+    """An input or output as an ONNX file declares it.
+
+    `shape` holds a number for a fixed axis, a name for a symbolic one, None for an unknown one;
+    it is None as a whole when even the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+
+class InputSet(Record):
+    """The inputs of one case, materialized once: both sides read these very bytes."""
+
+    id: str
+    tensors: tuple[TensorRecord, ...]
