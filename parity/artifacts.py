@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,8 @@ _EXTENDED = {
     "uint2": "uint2",
 }
 _PLAIN = frozenset(
-    "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool complex64 complex128".split()
+    ["float16", "float32", "float64", "complex64", "complex128", "bool"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
 
 
@@ -52,7 +53,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if name in _EXTENDED:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, _EXTENDED[name]))
+        extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _EXTENDED[name]))
+        return extended
     raise CannotJudge(f"no tensor can have the dtype {name!r}", fix="use the name of an ONNX dtype")
 
 
@@ -90,9 +92,8 @@ def read_tensor(record: TensorRecord) -> Array:
     Raises:
         CannotJudge: the file is missing, damaged, or not what the record says.
     """
+    mode: Literal["r"] | None = "r" if all(record.shape) else None  # an empty array can't be mapped
     try:
-        # np.load can't map an array of no elements.
-        mode = "r" if np.prod(record.shape, dtype=np.int64) else None
         stored: Array = np.load(record.file, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise CannotJudge(f"the saved tensor can't be read: {error}", at=record.file) from error

@@ -62,8 +62,10 @@ Reason = Literal["specification", "model", "onnx", "input", "device", "user-code
 
 
 class Failed(Record, tag="failed"):
-    """The worker answered with an error. `reason` decides the exit status: `specification` is 2,
-    `tool` is 4, all others 3."""
+    """The worker answered with an error.
+
+    `reason` decides the exit status: `specification` is 2, `tool` is 4, all others 3.
+    """
 
     reason: Reason
     problem: str

@@ -37,7 +37,7 @@ class Tolerance(Record):
 
 
 class Element(Record):
-    """One element that stands out. Values are text, so that NaN, bool, strings and 64-bit integers survive."""
+    """One element that stands out. Values are text, so that NaN, strings and 64-bit integers survive."""
 
     index: tuple[int, ...]
     reference: str
@@ -56,8 +56,11 @@ class Nonfinite(Record):
 
 
 class Measurement(Record):
-    """How two tensors of one shape and dtype differ. Errors are candidate minus reference in a type that
-    holds any difference; the statistics are over the elements that are finite on both sides."""
+    """How two tensors of one shape and dtype differ.
+
+    Errors are candidate minus reference in a type that holds any difference; the statistics are over the
+    elements that are finite on both sides.
+    """
 
     elements: int
     compared: int  # elements finite on both sides

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from parity.records.outcomes import Reason
 
 
-class Unable(Exception):  # noqa: N818 - it says what the side is, and reads so where it is raised
+class Unable(Exception):
     """A side can't answer; becomes a `parity.records.outcomes.Failed`.
 
     Args:

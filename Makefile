@@ -1,0 +1,45 @@
+# make run    the gate on examples/centerpoint (SPEC=... for another specification)
+# make test   the test suite
+# make lint   the static checks
+# Each makes .venv when it is missing or out of date.
+
+PYTHON ?= python3
+SPEC ?= examples/centerpoint/parity.yml
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PREPARED := examples/centerpoint/build/.prepared
+TEST_ARGS ?=
+
+.PHONY: run test lint format docs clean
+.DELETE_ON_ERROR:
+
+run: $(INSTALLED)
+	@$(BIN)/python examples/centerpoint/prepare.py
+	$(BIN)/parity run $(SPEC)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED)
+	$(BIN)/python -m parity.spec.document
+
+clean:
+	rm -rf $(VENV) build dist parity-report examples/centerpoint/build
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "parity needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@touch $@

@@ -1,0 +1,199 @@
+"""Runs of one device -> one result for each case: each component call, and the chain or the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from parity.errors import SpecError
+from parity.execution.problems import problem_of
+from parity.judging import compare_outputs
+from parity.pairing import Pair, pair, pair_by_name
+from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
+from parity.records.outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
+from parity.records.plan import ProviderPlan, SuitePlan, case_id
+from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
+from parity.records.runs import DeviceRun, SetRun
+from parity.records.tensors import InputSet, TensorRecord
+
+_UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
+
+
+def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
+    """Every case of one suite on one device. A case that could not be judged says why."""
+    blocked = _what_blocks_all(plan, run)
+    if blocked is None:
+        for set_run in run.sets:
+            yield from _judge_set(plan, run, set_run)
+        return
+    known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
+    for set_id in known or (_UNKNOWN_SETS,):
+        for subject in plan.subjects:
+            yield _case(
+                plan, run.device, SetRun(id=set_id, inputs=InputSet(id=set_id, tensors=())), subject, blocked
+            )
+
+
+def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
+    if not isinstance(run.reference, Loaded):
+        return problem_of(run.reference, f"loading the reference on {run.device}", plan.at("model"))
+    if run.blocked is not None:
+        return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
+    return None
+
+
+def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run)
+    if problem is not None:
+        for subject in plan.subjects:
+            yield _case(plan, run.device, set_run, subject, problem)
+        return
+    assert isinstance(set_run.reference, Ran)
+    assert isinstance(set_run.candidate, Ran)
+    for component in plan.components:
+        calls = [call for call in set_run.reference.calls if call.component == component.name]
+        for call in calls:
+            outputs = _judge_call(plan, run, set_run.candidate, component, call)
+            yield _case(plan, run.device, set_run, call.subject, outputs)
+        if not calls:
+            never = Problem(
+                kind="user-code",
+                message=f"the pipeline never called the component {component.name!r}",
+                at=plan.at("pipeline"),
+                fix="call it, or take it out of the specification: what is not run is not verified",
+            )
+            yield _case(plan, run.device, set_run, component.name, never)
+    if plan.pipeline is not None:
+        yield _case(plan, run.device, set_run, PIPELINE, _judge_chain(plan, set_run))
+
+
+def _what_blocks_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Problem | None:
+    """The first thing, in the order of the data, that kept this input set from being compared."""
+    return next(_blockers(plan, run, set_run), None)
+
+
+def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Problem]:
+    inputs, device = plan.at("inputs"), run.device
+    if not isinstance(set_run.inputs, InputSet):
+        yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
+    if not isinstance(set_run.reference, Ran):
+        yield _problem(set_run.reference, f"running the reference on {device}", inputs)
+    if not isinstance(run.candidate, Loaded):
+        yield _problem(run.candidate, f"starting ONNX Runtime on {device}", plan.at("devices"))
+    for component in plan.components:
+        export, session = run.exports.get(component.name), run.sessions.get(component.name)
+        of_name = "" if component.name == MODEL else f" of {component.name}"
+        at = plan.at("onnx" if component.name == MODEL else f"components.{component.name}.onnx")
+        if component.export is not None and not isinstance(export, Exported):
+            yield _problem(export, f"exporting the ONNX file{of_name}", at)
+        if not isinstance(session, SessionOpened):
+            yield _problem(session, f"opening the ONNX file{of_name}", at)
+    if not isinstance(set_run.candidate, Ran):
+        yield _problem(set_run.candidate, f"running the candidate on {device}", inputs)
+    for side, latency in (
+        ("reference", set_run.reference_latency),
+        ("candidate", set_run.candidate_latency),
+    ):
+        if latency is not None and not isinstance(latency, Latency):
+            yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
+
+
+def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
+    if outcome is None:
+        return Problem(kind="tool", message=f"{doing}: it was never asked", fix="please report this")
+    return problem_of(outcome, doing, at)
+
+
+def _judge_call(
+    plan: SuitePlan, run: DeviceRun, candidate: Ran, component: ComponentJob, call: StageCall
+) -> tuple[OutputResult, ...] | Problem:
+    """One component alone, on the reference's own tensors."""
+    session = run.sessions[component.name]
+    assert isinstance(session, SessionOpened)
+    theirs = [c for c in candidate.calls if (c.component, c.index) == (call.component, call.index)]
+    # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
+    mapping = component.outputs if plan.pipeline is None else {}
+    try:
+        pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
+        return _compare(plan, component.name, pairs)
+    except SpecError as error:
+        key = "outputs" if component.name == MODEL else f"components.{component.name}.outputs"
+        return _spec_problem(error, plan.at(key))
+
+
+def _judge_chain(plan: SuitePlan, set_run: SetRun) -> tuple[OutputResult, ...] | Problem:
+    """The pipeline end to end: the same function with either side's stages."""
+    assert isinstance(set_run.reference, Ran)
+    assert isinstance(set_run.candidate, Ran)
+    try:
+        pairs = pair_by_name(set_run.reference.outputs or (), set_run.candidate.outputs or ())
+        return _compare(plan, PIPELINE, pairs)
+    except SpecError as error:
+        return _spec_problem(error, plan.at("tolerances"))
+
+
+def _compare(plan: SuitePlan, subject: str, pairs: tuple[Pair, ...]) -> tuple[OutputResult, ...]:
+    return compare_outputs(pairs, plan.tolerances[subject], plan.spec_file)
+
+
+def _spec_problem(error: SpecError, at: str) -> Problem:
+    return Problem(kind="specification", message=error.problem, at=error.at or at, fix=error.fix)
+
+
+def _case(
+    plan: SuitePlan,
+    device: str,
+    set_run: SetRun,
+    subject: str,
+    judged: tuple[OutputResult, ...] | Problem,
+) -> CaseResult:
+    outputs = judged if isinstance(judged, tuple) else ()
+    problem = None if isinstance(judged, tuple) else judged
+    if problem is None and not outputs:
+        problem = Problem(kind="model", message="there is no output to compare", fix="return a tensor")
+    whole = subject in {MODEL, PIPELINE}
+    return CaseResult(
+        id=case_id(plan.name, device, set_run.id, subject),
+        suite=plan.name,
+        subject=subject,
+        device=device,
+        reference=f"torch@{device}",
+        candidate=f"onnxruntime@{device}",
+        input_set=set_run.id,
+        status="error" if problem else _status(outputs),
+        inputs=_inputs(set_run, subject),
+        outputs=outputs,
+        problem=problem,
+        reference_performance=_performance(set_run.reference, set_run.reference_latency, whole),
+        candidate_performance=_performance(set_run.candidate, set_run.candidate_latency, whole),
+        duration_s=set_run.seconds if whole else 0.0,
+    )
+
+
+def _status(outputs: tuple[OutputResult, ...]) -> Status:
+    if any(output.status == "failed" for output in outputs):
+        return "failed"
+    return "passed" if all(output.status == "passed" for output in outputs) else "error"
+
+
+def _inputs(set_run: SetRun, subject: str) -> tuple[TensorRecord, ...]:
+    """The materialized inputs; a component's own come from the reference and are not listed."""
+    if isinstance(set_run.inputs, InputSet) and subject in {MODEL, PIPELINE}:
+        return set_run.inputs.tensors
+    return ()
+
+
+def _performance(
+    run: Ran | Unanswered | None, latency: Latency | Unanswered | None, whole: bool
+) -> SidePerformance:
+    """Of the chain or the model: a component alone is not timed."""
+    if not whole or not isinstance(run, Ran):
+        return SidePerformance()
+    timed = latency if isinstance(latency, Latency) and latency.seconds else None
+    return SidePerformance(
+        latency_ms=1e3 * median(timed.seconds) if timed else None,
+        runs=len(timed.seconds) if timed else 0,
+        warmup=timed.warmup if timed else 0,
+        peak_rss_bytes=run.peak_rss_bytes,
+        peak_device_bytes=run.peak_device_bytes,
+    )

@@ -1,0 +1,111 @@
+"""argv -> one command -> exit status."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from parity import __version__
+from parity.errors import ExitCode, ParityError
+
+_EXIT_CODES = """\
+exit status:
+  0  every output of every case is within tolerance
+  1  at least one output is not
+  2  the specification or the arguments are wrong
+  3  it could not be judged: a model would not load, a device is absent, a process crashed or ran out of time
+  4  a defect of the tool itself
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _end)  # so that workers and temporary files go as well
+    try:
+        return int(_dispatch(arguments))
+    except ParityError as error:
+        from parity.commands.rendering import print_error
+
+        print_error(error)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("parity: interrupted", file=sys.stderr)  # noqa: T201
+        return 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001 - the last resort: exit status 4 says that it is our fault
+        traceback.print_exc()
+        print("parity: this is a defect of parity itself; please report it", file=sys.stderr)  # noqa: T201
+        return int(ExitCode.TOOL_DEFECT)
+
+
+def _dispatch(arguments: argparse.Namespace) -> ExitCode:
+    """Imports no more than the one command needs: `check` answers at once."""
+    match arguments.command:
+        case "run":
+            from parity.commands import run
+
+            return run.run(
+                arguments.specs,
+                devices=arguments.devices,
+                report_dir=arguments.report_dir,
+                select=arguments.case,
+                keep=arguments.keep,
+            )
+        case "check":
+            from parity.commands import check
+
+            return check.run(arguments.specs)
+        case "report":
+            from parity.commands import report
+
+            return report.run(arguments.results, arguments.report_dir)
+        case _:
+            from parity.commands import schema
+
+            return schema.run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="parity",
+        description="Tells whether an ONNX model still computes what the PyTorch model computes.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"parity {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run both sides and judge them: the gate")
+    run.add_argument("specs", nargs="+", metavar="SPEC", help="specification files")
+    run.add_argument(
+        "--devices", type=_devices, metavar="LIST", help="instead of the specification's: cpu,cuda:0"
+    )
+    run.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
+    run.add_argument(
+        "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
+    )
+    run.add_argument("--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there")
+
+    check = commands.add_parser("check", help="validate specifications without running a model")
+    check.add_argument("specs", nargs="+", metavar="SPEC", help="specification files")
+
+    report = commands.add_parser("report", help="make every report again from saved results")
+    report.add_argument("results", metavar="RESULT", help="a results.json")
+    report.add_argument(
+        "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
+    )
+
+    commands.add_parser("schema", help="print the JSON Schema of the specification, for editors")
+    return parser
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

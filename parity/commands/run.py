@@ -1,0 +1,39 @@
+"""`parity run`: the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from parity.commands.check import load_plans
+from parity.errors import ExitCode
+from parity.pipeline import run_gate
+from parity.reports.console import ProgressView, print_report
+from parity.reports.writing import write_reports
+
+
+def run(
+    specs: list[str],
+    *,
+    devices: tuple[str, ...] | None,
+    report_dir: Path,
+    select: str,
+    keep: Path | None,
+) -> ExitCode:
+    """Runs every specification and writes the reports.
+
+    Args:
+        specs: paths of specification files; all of them are read before anything runs.
+        devices: instead of those of the specifications.
+        report_dir: made when it is missing.
+        select: glob over case ids.
+        keep: where to keep tensors and logs; None removes them.
+
+    Raises:
+        SpecError: a specification is wrong; nothing has run.
+    """
+    plans = load_plans(specs, devices)
+    with ProgressView() as view:
+        report = run_gate(plans, select=select, keep=keep, progress=view.update)
+    paths = write_reports(report, report_dir)
+    print_report(report, paths)
+    return ExitCode(report.exit_code)

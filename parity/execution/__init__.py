@@ -1,0 +1,9 @@
+"""Runs plans in worker processes: who is asked what, when, and what becomes of a worker that dies.
+
+`process` one worker with its limits, `side` a worker that is replaced when it dies, `suite` the order of
+requests on both sides.
+"""
+
+from .suite import Progress, execute
+
+__all__ = ["Progress", "execute"]

@@ -1,0 +1,248 @@
+"""The order of requests: both sides start side by side, the candidate follows the reference case by case.
+
+    reference   load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |
+    candidate   start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
+
+Latencies are measured last and in turns, so that no side is timed while the other computes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from parity.execution.side import Side
+from parity.records.jobs import (
+    ComponentJob,
+    ExportOnnx,
+    LoadReference,
+    MaterializeProvider,
+    MaterializeSet,
+    MeasureLatency,
+    OpenSession,
+    RunCandidate,
+    RunReference,
+    StartCandidate,
+)
+from parity.records.outcomes import (
+    Exported,
+    Latency,
+    Loaded,
+    Materialized,
+    Ran,
+    SessionOpened,
+    Unanswered,
+)
+from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan, case_id
+from parity.records.runs import DeviceRun, SetRun
+from parity.records.tensors import InputSet
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is going on, the input sets done, and how many there are, when that is known."""
+
+_Sets = list[tuple[str, InputSet | Unanswered]]
+
+
+def execute(plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress) -> DeviceRun:
+    """Runs one suite on one device, whatever happens to its workers.
+
+    Args:
+        plan: the suite.
+        device: one of its devices.
+        directory: for tensors and logs; must exist.
+        select: glob over case ids; an input set none of whose cases match is left out.
+        progress: told what is going on; called from several threads.
+    """
+    return _Execution(plan, device, directory, select, progress).run()
+
+
+class _Execution:
+    def __init__(
+        self, plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress
+    ) -> None:
+        self._plan, self._device, self._directory = plan, device, directory
+        self._select, self._progress = select, progress
+        self._reference = Side("reference", directory / "reference.log", plan.limits)
+        self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
+        self._exports: dict[str, Exported | Unanswered] = {}
+        self._sessions: dict[str, SessionOpened | Unanswered] = {}
+
+    def run(self) -> DeviceRun:
+        with self._reference, self._candidate, ThreadPoolExecutor(1, "candidate") as beside:
+            try:
+                return self._run(beside)
+            except BaseException:  # an interrupt, most likely: do not wait for an answer under way
+                self._reference.abandon()
+                self._candidate.abandon()
+                raise
+
+    def _run(self, beside: ThreadPoolExecutor) -> DeviceRun:
+        began = time.monotonic()
+        self._candidate.start()
+        self._reference.start()
+        starting = beside.submit(self._start_candidate)
+        self._progress(f"{self._device}: loading the reference", 0, None)
+        reference = self._load_reference()
+        sets: _Sets | Unanswered = []
+        runs: list[SetRun] = []
+        if isinstance(reference, Loaded):
+            sets = self._materialize()
+        if isinstance(sets, list):
+            runs = self._run_all(sets, starting, beside)
+        return DeviceRun(
+            device=self._device,
+            reference=reference,
+            candidate=starting.result(),
+            sessions=self._sessions,
+            exports=self._exports,
+            sets=tuple(runs),
+            blocked=None if isinstance(sets, list) else sets,
+            seconds=time.monotonic() - began,
+        )
+
+    def _load_reference(self) -> Loaded | Unanswered:
+        plan = self._plan
+        request = LoadReference(
+            components=plan.components,
+            pipeline=plan.pipeline,
+            device=self._device,
+            numerics=plan.numerics,
+            base_dir=plan.base_dir,
+        )
+        return self._reference.set_up(request, Loaded)
+
+    def _start_candidate(self) -> Loaded | Unanswered:
+        plan = self._plan
+        request = StartCandidate(
+            components=plan.components,
+            pipeline=plan.pipeline,
+            device=self._device,
+            numerics=plan.numerics,
+            options=plan.options,
+            base_dir=plan.base_dir,
+        )
+        started = self._candidate.set_up(request, Loaded)
+        if isinstance(started, Loaded):
+            self._open(c for c in plan.components if c.export is None)
+        return started
+
+    def _materialize(self) -> _Sets | Unanswered:
+        """Every selected input set, or why there is none; a set that failed does not hurt the others."""
+        inputs = self._directory / "inputs"
+        if isinstance(self._plan.inputs, ProviderPlan):
+            request = MaterializeProvider(
+                target=self._plan.inputs.target, samples=self._plan.inputs.samples, directory=str(inputs)
+            )
+            answer = self._reference.ask(request, Materialized)
+            if not isinstance(answer, Materialized):
+                return answer
+            return [(made.id, made) for made in answer.sets if self._selected(made.id)]
+        chosen = [planned for planned in self._plan.inputs if self._selected(planned.id)]
+        return [(planned.id, self._materialize_one(planned, inputs)) for planned in chosen]
+
+    def _materialize_one(self, planned: PlannedSet, directory: Path) -> InputSet | Unanswered:
+        request = MaterializeSet(id=planned.id, source=planned.source, directory=str(directory / planned.id))
+        answer = self._reference.ask(request, Materialized)
+        return answer.sets[0] if isinstance(answer, Materialized) else answer
+
+    def _run_all(
+        self, sets: _Sets, starting: Future[Loaded | Unanswered], beside: ThreadPoolExecutor
+    ) -> list[SetRun]:
+        """The reference runs here, the candidate one case behind it in the other thread."""
+        pending: list[Future[SetRun]] = []
+        for done, (name, inputs) in enumerate(sets):
+            self._progress(f"{self._device}: {name}", done, len(sets))
+            run = SetRun(id=name, inputs=inputs)
+            if isinstance(inputs, InputSet):
+                run = self._run_reference(run, inputs)
+            if isinstance(run.reference, Ran):
+                self._export_and_open(name, beside)
+            pending.append(beside.submit(self._run_candidate, run, starting))
+        runs = [future.result() for future in pending]
+        self._progress(f"{self._device}: measuring latency", len(sets), len(sets))
+        return list(self._time(runs))
+
+    def _run_reference(self, run: SetRun, inputs: InputSet) -> SetRun:
+        started = time.monotonic()
+        directory = self._directory / "reference" / run.id
+        answer = self._reference.ask(RunReference(case=run.id, inputs=inputs, directory=str(directory)), Ran)
+        return SetRun(id=run.id, inputs=inputs, reference=answer, seconds=time.monotonic() - started)
+
+    def _export_and_open(self, case: str, beside: ThreadPoolExecutor) -> None:
+        """After the first case that ran: its recorded inputs are the exporter's example."""
+        due = [c for c in self._plan.components if c.export is not None and c.name not in self._exports]
+        for component in due:
+            self._progress(f"{self._device}: exporting {component.name}", 0, None)
+            request = ExportOnnx(component=component.name, case=case)
+            self._exports[component.name] = self._reference.ask(request, Exported)
+        exported = [c for c in due if isinstance(self._exports[c.name], Exported)]
+        if exported:
+            beside.submit(self._open, exported)
+
+    def _open(self, components: Iterator[ComponentJob] | list[ComponentJob]) -> None:
+        for component in components:
+            request = OpenSession(component=component.name)
+            self._sessions[component.name] = self._candidate.set_up(request, SessionOpened)
+
+    def _run_candidate(self, run: SetRun, starting: Future[Loaded | Unanswered]) -> SetRun:
+        if not self._candidate_ready(starting):
+            return run
+        if not isinstance(run.reference, Ran) or not isinstance(run.inputs, InputSet):
+            return run
+        started = time.monotonic()
+        request = RunCandidate(
+            case=run.id,
+            inputs=run.inputs,
+            calls=run.reference.calls,
+            directory=str(self._directory / "candidate" / run.id),
+        )
+        answer = self._candidate.ask(request, Ran)
+        return SetRun(
+            id=run.id,
+            inputs=run.inputs,
+            reference=run.reference,
+            candidate=answer,
+            seconds=run.seconds + time.monotonic() - started,
+        )
+
+    def _candidate_ready(self, starting: Future[Loaded | Unanswered]) -> bool:
+        opened = [self._sessions.get(component.name) for component in self._plan.components]
+        return isinstance(starting.result(), Loaded) and all(isinstance(s, SessionOpened) for s in opened)
+
+    def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:
+        """Times one input set of each combination of shapes: others would say the same."""
+        seen: set[tuple[object, ...]] = set()
+        for run in runs:
+            if not (isinstance(run.reference, Ran) and isinstance(run.candidate, Ran)):
+                yield run
+                continue
+            assert isinstance(run.inputs, InputSet)
+            shapes = tuple((t.name, t.dtype, t.shape) for t in run.inputs.tensors)
+            if shapes in seen or self._plan.latency.runs == 0:
+                yield run
+                continue
+            seen.add(shapes)
+            request = MeasureLatency(
+                case=run.id,
+                inputs=run.inputs,
+                warmup=self._plan.latency.warmup,
+                runs=self._plan.latency.runs,
+            )
+            yield SetRun(
+                id=run.id,
+                inputs=run.inputs,
+                reference=run.reference,
+                candidate=run.candidate,
+                reference_latency=self._reference.ask(request, Latency),
+                candidate_latency=self._candidate.ask(request, Latency),
+                seconds=run.seconds,
+            )
+
+    def _selected(self, input_set: str) -> bool:
+        return any(
+            fnmatchcase(case_id(self._plan.name, self._device, input_set, subject), self._select)
+            for subject in self._plan.subjects
+        )

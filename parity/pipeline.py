@@ -1,0 +1,143 @@
+"""The whole way, every stage one short function: plans -> runs -> verdicts -> report."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from parity import __version__
+from parity.cases import judge_device
+from parity.environment import environment
+from parity.errors import ExitCode, worst
+from parity.execution import Progress, execute
+from parity.execution.problems import exit_code_of
+from parity.records.outcomes import Exported, Loaded, SessionOpened
+from parity.records.plan import SuitePlan, case_id
+from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
+from parity.records.runs import DeviceRun
+
+
+def run_gate(
+    plans: list[SuitePlan], *, select: str = "*", keep: Path | None = None, progress: Progress
+) -> Report:
+    """Runs every suite on each of its devices and judges what came out.
+
+    Args:
+        plans: one for each specification.
+        select: glob over case ids.
+        keep: folder for tensors and logs; None: a temporary one, removed at the end.
+        progress: told what is going on.
+    """
+    started, began = datetime.now(UTC), time.monotonic()
+    suites: list[SuiteResult] = []
+    cases: list[CaseResult] = []
+    with run_directory(keep) as directory:
+        for number, plan in enumerate(plans):
+            suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress)
+            suites.append(suite)
+            cases.extend(judged)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool_version=__version__,
+        started_at=started.isoformat(timespec="seconds"),
+        duration_s=time.monotonic() - began,
+        exit_code=exit_code(suites, cases),
+        environment=environment(),
+        suites=tuple(suites),
+        cases=tuple(cases),
+    )
+
+
+def run_suite(
+    plan: SuitePlan, directory: Path, select: str, progress: Progress
+) -> tuple[SuiteResult, list[CaseResult]]:
+    """One suite on each of its devices; one device after the other, each with workers of its own."""
+    began = time.monotonic()
+    cases: list[CaseResult] = []
+    sides: list[SideSettings] = []
+    exports: dict[str, Exported] = {}
+    for device in plan.devices:
+        place = directory / device.replace(":", "-")
+        place.mkdir(parents=True)
+        run = execute(plan, device, place, select, progress)
+        progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
+        cases.extend(case for case in judge_device(plan, run) if _chosen(case, select))
+        sides.extend(_settings(run))
+        exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
+    return (
+        SuiteResult(
+            name=plan.name,
+            spec_file=plan.spec_file,
+            numerics=plan.numerics_name,
+            sides=tuple(sides),
+            exports={name: export.settings for name, export in exports.items()},
+            problem=None if cases else _nothing_compared(plan, select),
+            duration_s=time.monotonic() - began,
+        ),
+        cases,
+    )
+
+
+@contextmanager
+def run_directory(keep: Path | None) -> Iterator[Path]:
+    """A folder for tensors and logs, removed at the end unless the caller wants to keep it."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    directory = Path(tempfile.mkdtemp(prefix="parity-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def exit_code(suites: list[SuiteResult], cases: list[CaseResult]) -> ExitCode:
+    """The one status of a run. Nothing compared is never a pass."""
+    codes = [exit_code_of(suite.problem) for suite in suites if suite.problem is not None]
+    for case in cases:
+        if case.problem is not None:
+            codes.append(exit_code_of(case.problem))
+        else:
+            codes.append(ExitCode.PASSED if case.status == "passed" else ExitCode.FAILED)
+    return worst(codes)
+
+
+def _chosen(case: CaseResult, select: str) -> bool:
+    # A suite whose inputs could not be made has no real ids to select by: it must not vanish.
+    return fnmatchcase(case.id, select) or case.problem is not None
+
+
+def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
+    if select != "*":
+        return Problem(
+            kind="specification",
+            message=f"no case matches {select!r}",
+            fix=f"case ids look like {case_id(plan.name, plan.devices[0], 'sample=0', plan.subjects[-1])}",
+        )
+    return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
+
+
+def _settings(run: DeviceRun) -> Iterator[SideSettings]:
+    """The effective settings of both sides, as the frameworks themselves report them."""
+    sessions = {
+        f"{name}: {key}" if len(run.sessions) > 1 else key: value
+        for name, session in run.sessions.items()
+        if isinstance(session, SessionOpened)
+        for key, value in session.settings.items()
+    }
+    for side, loaded, more in (("torch", run.reference, {}), ("onnxruntime", run.candidate, sessions)):
+        if isinstance(loaded, Loaded):
+            yield SideSettings(
+                side=f"{side}@{run.device}",
+                device_name=loaded.device,
+                settings={**loaded.settings, **more},
+                versions=loaded.versions,
+                notes=loaded.notes,
+            )

@@ -1,0 +1,34 @@
+"""What execution hands to judging: every outcome of every input set, nothing judged yet."""
+
+from __future__ import annotations
+
+from .outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
+from .tensors import InputSet, Record
+
+
+class SetRun(Record):
+    """Both sides on one input set. A side that was never asked, since the other gave no answer, is None."""
+
+    id: str
+    inputs: InputSet | Unanswered
+    reference: Ran | Unanswered | None = None
+    candidate: Ran | Unanswered | None = None
+    reference_latency: Latency | Unanswered | None = None
+    candidate_latency: Latency | Unanswered | None = None
+    seconds: float = 0.0
+
+
+class DeviceRun(Record):
+    """One suite on one device.
+
+    `sets` is empty when not even the input sets could be had; then `blocked` says why.
+    """
+
+    device: str
+    reference: Loaded | Unanswered
+    candidate: Loaded | Unanswered
+    sessions: dict[str, SessionOpened | Unanswered]
+    exports: dict[str, Exported | Unanswered]
+    sets: tuple[SetRun, ...]
+    blocked: Unanswered | None = None
+    seconds: float = 0.0
