@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import pytest
 from support.projects import FEATURES, Finished, Project
 
 # The first element of the input says how this case misbehaves.
-MISBEHAVE = """\
-match int(x[0, 0]):
-            case 1: print("this goes to standard output"); sys.stdout.write('{"type": "ran"}\\\\n'); os.write(1, b"{}\\\\n")
+MISBEHAVE = r"""
+        match int(x[0, 0]):
+            case 1: print("to standard output"); os.write(1, b'{"type": "ran"}\n'); os.write(2, b"{}\n")
             case 2: raise ValueError("the model does not like this input")
             case 3: sys.exit(0)
             case 4: os._exit(0)
@@ -25,13 +26,21 @@ match int(x[0, 0]):
             case 6: time.sleep(3600)
             case 7: self.hoard = torch.ones(600_000_000); time.sleep(60)
 """
-CASES = {"0-sound": 0, "1-prints": 1, "2-raises": 2, "3-exits": 3, "4-os-exit": 4, "5-segfault": 5, "6-hangs": 6}
+CASES = {
+    "0-sound": 0,
+    "1-prints": 1,
+    "2-raises": 2,
+    "3-exits": 3,
+    "4-os-exit": 4,
+    "5-segfault": 5,
+    "6-hangs": 6,
+}
 CASES |= {"7-hoards": 7, "8-sound": 8}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    project = Project(tmp_path_factory.mktemp("misbehaving"), before=MISBEHAVE.replace("\\\\n", "\\n"))
+    project = Project(tmp_path_factory.mktemp("misbehaving"), before=MISBEHAVE)
     (project.root / "samples").mkdir()
     for name, code in CASES.items():
         x = np.full((2, FEATURES), code, np.float32)
@@ -59,7 +68,9 @@ def test_sound_cases_are_judged_beside_the_others(finished: Finished, case: str)
         ("7-hoards", "memory", "2.00 GiB"),
     ],
 )
-def test_a_misbehaving_model_could_not_be_judged(finished: Finished, case: str, kind: str, words: str) -> None:
+def test_a_misbehaving_model_could_not_be_judged(
+    finished: Finished, case: str, kind: str, words: str
+) -> None:
     problem = finished.case(case)["problem"]
     assert finished.case(case)["status"] == "error"
     assert problem["kind"] == kind
@@ -89,7 +100,9 @@ def _descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running_when_the_gate_is_ended(tmp_path: Path, by: signal.Signals) -> None:
-    hang = "import subprocess; subprocess.Popen(['sleep', '600']); open('started', 'w').close(); time.sleep(600)"
+    hang = (
+        "import subprocess; subprocess.Popen(['sleep', '600']); open('started', 'w').close(); time.sleep(600)"
+    )
     project = Project(tmp_path, before=hang)
     project.write_spec()
     gate = subprocess.Popen(
@@ -99,7 +112,7 @@ def test_nothing_is_left_running_when_the_gate_is_ended(tmp_path: Path, by: sign
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    wait_until(lambda: (tmp_path / "started").exists(), seconds=60)
+    wait_until((tmp_path / "started").exists, seconds=60)
     workers = _descendants(gate)
     assert len(workers) >= 3  # both workers and the model's own child
     gate.send_signal(by)
@@ -108,8 +121,8 @@ def test_nothing_is_left_running_when_the_gate_is_ended(tmp_path: Path, by: sign
     assert not [worker for worker in workers if worker.is_running() and worker.status() != "zombie"]
 
 
-def wait_until(condition: object, *, seconds: float) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)

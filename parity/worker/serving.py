@@ -32,8 +32,7 @@ def serve(side: Side, requests: BinaryIO, replies: BinaryIO) -> None:
     """Answers until the host closes the line."""
     decoder = msgspec.json.Decoder(Request)
     for line in requests:
-        reply = answer(side, decoder.decode(line))
-        replies.write(msgspec.json.encode(reply) + b"\n")
+        replies.write(_encoded(answer(side, decoder.decode(line))) + b"\n")
         replies.flush()
 
 
@@ -66,6 +65,13 @@ def answer(side: Side, request: Request) -> Reply:
             fix="please report this with the traceback",
             detail=traceback.format_exc(),
         )
+
+
+def _encoded(reply: Reply) -> bytes:
+    try:
+        return msgspec.json.encode(reply)
+    except TypeError as error:  # records are not checked when they are made, only when they are decoded
+        return msgspec.json.encode(Failed(reason="tool", problem=f"an answer can't be sent: {error}"))
 
 
 def die_with_the_host(lifeline: int) -> None:
