@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from parity.errors import SpecError
+from parity.errors import ParityError, SpecError
 from parity.execution.problems import problem_of
 from parity.judging import compare_outputs
-from parity.pairing import Pair, pair, pair_by_name
+from parity.pairing import pair, pair_by_name
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
 from parity.records.outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
@@ -115,10 +115,10 @@ def _judge_call(
     mapping = component.outputs if plan.pipeline is None else {}
     try:
         pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
-        return _compare(plan, component.name, pairs)
-    except SpecError as error:
+        return compare_outputs(pairs, plan.tolerances[component.name], plan.spec_file)
+    except ParityError as error:
         key = "outputs" if component.name == MODEL else f"components.{component.name}.outputs"
-        return _spec_problem(error, plan.at(key))
+        return _not_compared(error, plan.at(key))
 
 
 def _judge_chain(plan: SuitePlan, set_run: SetRun) -> tuple[OutputResult, ...] | Problem:
@@ -127,17 +127,14 @@ def _judge_chain(plan: SuitePlan, set_run: SetRun) -> tuple[OutputResult, ...] |
     assert isinstance(set_run.candidate, Ran)
     try:
         pairs = pair_by_name(set_run.reference.outputs or (), set_run.candidate.outputs or ())
-        return _compare(plan, PIPELINE, pairs)
-    except SpecError as error:
-        return _spec_problem(error, plan.at("tolerances"))
+        return compare_outputs(pairs, plan.tolerances[PIPELINE], plan.spec_file)
+    except ParityError as error:
+        return _not_compared(error, plan.at("tolerances"))
 
 
-def _compare(plan: SuitePlan, subject: str, pairs: tuple[Pair, ...]) -> tuple[OutputResult, ...]:
-    return compare_outputs(pairs, plan.tolerances[subject], plan.spec_file)
-
-
-def _spec_problem(error: SpecError, at: str) -> Problem:
-    return Problem(kind="specification", message=error.problem, at=error.at or at, fix=error.fix)
+def _not_compared(error: ParityError, at: str) -> Problem:
+    kind = "specification" if isinstance(error, SpecError) else "model"
+    return Problem(kind=kind, message=error.problem, at=error.at or at, fix=error.fix)
 
 
 def _case(

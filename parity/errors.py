@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -53,6 +54,16 @@ class SpecError(ParityError):
     """The specification, or an argument of the command line, is wrong."""
 
     exit_code = ExitCode.WRONG_SPEC
+
+
+class SpecErrors(SpecError):
+    """Several errors of the specification at once; each of `errors` can be read by itself."""
+
+    def __init__(self, errors: Sequence[SpecError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(first.problem, at=first.at, fix=first.fix)
+        self.args = ("\n".join(map(str, self.errors)),)
 
 
 class CannotJudge(ParityError):

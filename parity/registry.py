@@ -27,7 +27,20 @@ SIDES: Mapping[str, str] = {
     "reference": "parity.worker.reference:ReferenceSide",
     "candidate": "parity.worker.candidate:CandidateSide",
 }
-CRITERIA: Mapping[str, str] = {}
+# Checked, and reported, in this order.
+CRITERIA: Mapping[str, str] = {
+    "nonfinite": "parity.judging.criteria:nonfinite",
+    "exact": "parity.judging.criteria:exact",
+    "elementwise": "parity.judging.criteria:elementwise",
+    "mismatch": "parity.judging.criteria:mismatch",
+    "max_abs": "parity.judging.criteria:max_abs",
+    "mean_abs": "parity.judging.criteria:mean_abs",
+    "rms": "parity.judging.criteria:rms",
+    "cosine": "parity.judging.criteria:cosine",
+    "snr_db": "parity.judging.criteria:snr_db",
+    "ulp": "parity.judging.criteria:ulp",
+    "quantile": "parity.judging.criteria:quantile",
+}
 REPORTERS: Mapping[str, str] = {
     "junit.xml": "parity.reports.junit:render",
     "summary.md": "parity.reports.markdown:render",

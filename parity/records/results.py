@@ -68,7 +68,7 @@ class Measurement(Record):
     mean_abs: float
     rms: float
     cosine: float | None  # None: one side is all zeros
-    snr_db: float | None  # None: no difference at all
+    snr_db: float | None  # None: no error at all or, where there is one, a reference of zeros
     mismatched: int  # elements beyond atol + rtol * |reference|, or non-finite and unequal
     bound_factor: float | None  # largest |error| / (atol + rtol * |reference|); None: infinite
     largest: Element | None  # the greatest absolute error; None for an empty tensor

@@ -107,7 +107,9 @@ class Project:
             "name": "small",
             "model": {"loader": "python", "target": "model.py:build"},
             "onnx": "model.onnx",
-            "inputs": {"tensors": {"x": {"shape": [2, FEATURES], "dtype": "float32", "distribution": "normal"}}},
+            "inputs": {
+                "tensors": {"x": {"shape": [2, FEATURES], "dtype": "float32", "distribution": "normal"}}
+            },
             "tolerances": {"*": {"atol": 1e-5}},
             "performance": {"runs": 0},
         }

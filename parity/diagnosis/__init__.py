@@ -1,0 +1,1 @@
+"""Runs inside a worker: what a difference is made of, where it starts, and what causes it."""

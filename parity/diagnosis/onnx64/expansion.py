@@ -1,0 +1,69 @@
+"""The functions by which the specification defines operators, for those that are not evaluated directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import FunctionProto, TypeProto, defs
+
+from parity.artifacts import Array
+from parity.diagnosis.onnx64.program import Builder, Node, Program
+from parity.diagnosis.onnx64.values import Tensor, Value, as_array
+
+
+class Expansions:
+    """The prepared functions of one model's nodes, for each combination of types and shapes that was met."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._known: dict[tuple[Node, tuple[object, ...]], Program | None] = {}
+
+    def of(self, node: Node, inputs: Sequence[Value]) -> Program | None:
+        """The body that defines the node's operator; `None` if its specification gives none."""
+        key = node, tuple(_type(value).SerializeToString() for value in inputs)
+        if key not in self._known:
+            body = function_body(node, inputs)
+            self._known[key] = None if body is None else self._builder.function(body, node.proto, node.scope)
+        return self._known[key]
+
+
+def function_body(node: Node, inputs: Sequence[Value]) -> FunctionProto | None:
+    """The function that defines the node's operator in its operator set; `None` if there is none.
+
+    Some functions depend on the types of the inputs. They are told float64, which is what flows here.
+    """
+    domain = node.proto.domain
+    try:
+        schema = defs.get_schema(node.proto.op_type, node.version, domain)
+    except defs.SchemaError:
+        return None
+    version = _latest(schema.function_opset_versions, node.version)
+    if version is not None:
+        body = FunctionProto.FromString(schema.get_function_with_opset_version(version))
+        defaults = (attribute.default_value for attribute in schema.attributes.values())
+        body.attribute_proto.extend(value for value in defaults if value.type)
+        return body
+    version = _latest(schema.context_dependent_function_opset_versions, node.version)
+    if version is None:
+        return None
+    types = [_type(value) for value in inputs]
+    serialized = schema.get_context_dependent_function_with_opset_version(
+        version, node.proto.SerializeToString(), [kind.SerializeToString() for kind in types]
+    )
+    return FunctionProto.FromString(serialized)
+
+
+def _latest(versions: Sequence[int], limit: int) -> int | None:
+    return max((version for version in versions if version <= limit), default=None)
+
+
+def _type(value: Value) -> TypeProto:
+    if value is None:
+        return TypeProto()
+    if isinstance(value, list):
+        return onnx.helper.make_sequence_type_proto(_type(value[0] if value else np.zeros(0)))
+    tensor: Tensor | Array = value  # type: ignore[assignment]
+    element = onnx.helper.np_dtype_to_tensor_dtype(as_array(tensor).dtype)
+    return onnx.helper.make_tensor_type_proto(element, tensor.shape)

@@ -1,0 +1,81 @@
+"""Where an operator was called: the module, by global hooks, and the source line, from the Python stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as hooks
+
+# PyTorch's own frames, this package's, and generated code are no place that a user knows.
+_SKIPPED = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<")
+_START = str(Path(__file__).with_name("evaluation.py"))  # frames outside of it are not the model's
+
+
+class ModuleStack:
+    """The path of the module whose forward runs now; empty in the root module and outside of any."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._paths = {id(module): name for name, module in root.named_modules()}
+        self._stack: list[str] = []
+
+    @property
+    def path(self) -> str:
+        return self._stack[-1] if self._stack else ""
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follows every call of a module while it is entered.
+
+        A module that is not in the tree counts as part of the one that calls it; one with two names has the
+        first.
+        """
+        handles = (
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave, always_call=True),
+        )
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, _args: Any) -> None:
+        self._stack.append(self._paths.get(id(module), self.path))
+
+    def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
+        self._stack.pop()
+
+
+def source_line() -> str:
+    """``model.py:31``: the innermost frame on the stack that belongs to the model's own code; empty if none.
+
+    The file is named from its package's folder on: ``mmdet/models/necks/fpn.py:95``.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != _START:
+        name = _shown(frame.f_code.co_filename)
+        if name is not None:
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _shown(filename: str) -> str | None:
+    """How a file is called in reports, None for one that is skipped."""
+    if filename.startswith(_SKIPPED):
+        return None
+    path = Path(filename)
+    start = path.parent
+    while (start / "__init__.py").is_file() and start != start.parent:
+        start = start.parent
+    return path.relative_to(start).as_posix()

@@ -1,0 +1,107 @@
+"""One `OutputResult` for each pair of tensors. What can't be compared has failed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from parity.artifacts import read_tensor
+from parity.measuring import measure
+from parity.pairing import Pair
+from parity.records.results import Check, Measurement, OutputResult, Tolerance
+from parity.registry import CRITERIA, resolve
+
+from .criteria import Criterion
+from .tolerances import applied, resolve_tolerances
+
+
+def compare_outputs(
+    pairs: tuple[Pair, ...], rules: tuple[Tolerance, ...], spec_file: str
+) -> tuple[OutputResult, ...]:
+    """Measures and judges every pair, in order; the one way from tensors on disk to a verdict.
+
+    No pairs give no results, which is for the caller to report as an error and never as a pass.
+
+    Raises:
+        SpecError: an output without a rule, a rule without an output, or one that its dtype can't have.
+        CannotJudge: a saved tensor can't be read.
+    """
+    missing = [pair.name for pair in pairs if pair.problem]
+    tolerances = resolve_tolerances(rules, (pair.name for pair in pairs), spec_file, missing)
+    return tuple(_compare(pair, tolerances.get(pair.name), spec_file) for pair in pairs)
+
+
+def judge_output(pair: Pair, tolerance: Tolerance | None, measurement: Measurement | None) -> OutputResult:
+    """The verdict on one pair.
+
+    Args:
+        pair: both tensors' records.
+        tolerance: as `applied` gives it; None, which fails, where there is none.
+        measurement: of both tensors; None, which fails, where they can't be compared.
+    """
+    described = pair.candidate or pair.reference
+    checks = _checks(tolerance, measurement) if tolerance and measurement else ()
+    passed = bool(checks) and all(check.passed for check in checks)
+    return OutputResult(
+        name=pair.name,
+        status="passed" if passed else "failed",
+        reference_path=pair.reference_path,
+        dtype=described.dtype if described else "",
+        shape=described.shape if described else (),
+        max_abs=measurement.max_abs if measurement is not None else None,
+        factor=_worst(checks),
+        problem=_unlike(pair) or _nonfinite(measurement),
+        tolerance=tolerance,
+        checks=checks,
+        measurement=measurement,
+    )
+
+
+def _compare(pair: Pair, rule: Tolerance | None, spec_file: str) -> OutputResult:
+    reference, candidate = pair.reference, pair.candidate
+    if _unlike(pair) or rule is None or reference is None or candidate is None:
+        return judge_output(pair, rule, None)
+    tolerance = applied(rule, pair.name, candidate.dtype, spec_file)
+    return judge_output(pair, tolerance, measure(read_tensor(reference), read_tensor(candidate), tolerance))
+
+
+def _unlike(pair: Pair) -> str:
+    """Why the two tensors of a pair can't be compared; empty when they can."""
+    reference, candidate = pair.reference, pair.candidate
+    if pair.problem:
+        return pair.problem
+    if reference is None or candidate is None:
+        return f"missing in the {'reference' if reference is None else 'candidate'}"
+    unlike = []
+    if reference.dtype != candidate.dtype:
+        unlike.append(f"the reference is {reference.dtype}, the candidate {candidate.dtype}")
+    if reference.shape != candidate.shape:
+        unlike.append(
+            f"the reference has the shape {list(reference.shape)}, the candidate {list(candidate.shape)}"
+        )
+    return "; ".join(unlike)
+
+
+def _nonfinite(measurement: Measurement | None) -> str:
+    if measurement is None or measurement.nonfinite.mismatched == 0:
+        return ""
+    found = measurement.nonfinite
+    return (
+        f"{found.mismatched} of {measurement.elements} elements are NaN or infinite without meeting their "
+        f"equal: NaN {found.reference_nan} in the reference, {found.candidate_nan} in the candidate; "
+        f"infinite {found.reference_inf} and {found.candidate_inf}"
+    )
+
+
+def _checks(tolerance: Tolerance, measurement: Measurement) -> tuple[Check, ...]:
+    return tuple(check for criterion in _criteria() for check in criterion(tolerance, measurement))
+
+
+@cache
+def _criteria() -> tuple[Criterion, ...]:
+    return tuple(resolve(target) for target in CRITERIA.values())
+
+
+def _worst(checks: tuple[Check, ...]) -> float | None:
+    factors = [check.factor for check in checks]
+    finite = [factor for factor in factors if factor is not None]
+    return max(finite) if factors and len(finite) == len(factors) else None

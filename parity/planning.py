@@ -1,0 +1,209 @@
+"""A loaded specification -> the plan that execution and judging follow: all resolved, nothing symbolic."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+
+from parity.errors import SpecError
+from parity.records.jobs import (
+    MODEL,
+    PIPELINE,
+    ComponentJob,
+    ExportJob,
+    FileInputs,
+    GeneratedInputs,
+    ModelJob,
+    Numerics,
+    OnnxRuntimeOptions,
+)
+from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.results import Tolerance
+from parity.spec import distributions, numerics
+from parity.spec.fields import parse_device
+from parity.spec.files import matching_files
+from parity.spec.inputs import InputsSpec
+from parity.spec.loading import LoadedSpec, base_of
+from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.places import Path, Places
+from parity.spec.schema import Spec
+from parity.spec.tolerances import ToleranceSpec
+
+_NAME_LIMIT = 100  # characters of an input set's name: it names a folder
+
+
+def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePlan:
+    """What one specification asks for.
+
+    Args:
+        loaded: a valid specification.
+        devices: instead of the specification's own, as the command line gives them.
+
+    Raises:
+        SpecError: `devices` holds none, an unknown one, or one twice.
+    """
+    spec, places = loaded
+    base = base_of(places.file)
+    numerics_name, settings = numerics.resolve(spec.numerics)
+    return SuitePlan(
+        name=spec.name or suite_name(places.file),
+        spec_file=places.file,
+        base_dir=str(base),
+        components=tuple(_components(spec, base, settings)),
+        pipeline=spec.pipeline,
+        devices=spec.devices if devices is None else _override(devices),
+        inputs=_inputs(spec.inputs, base),
+        numerics_name=numerics_name,
+        numerics=settings,
+        options=OnnxRuntimeOptions(
+            optimization=spec.onnxruntime.optimization,
+            provider_options=spec.onnxruntime.provider_options,
+            session_config=spec.onnxruntime.session_config,
+        ),
+        tolerances=_tolerances(spec, places),
+        limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
+        latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
+        places=places.dotted(),
+    )
+
+
+def suite_name(spec_file: str) -> str:
+    """The name of a specification that gives none: its file's; its folder's where the file is parity.yml."""
+    file = FilePath(spec_file).absolute()
+    return _safe(file.parent.name if file.stem == "parity" else file.stem) or "suite"
+
+
+def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
+    at = "--devices"
+    if not devices:
+        raise SpecError("no device is given", at=at, fix="write cpu, cuda:0 or cpu,cuda:0")
+    chosen: list[str] = []
+    for name in devices:
+        try:
+            device = parse_device(name)
+        except ValueError as error:
+            raise SpecError(f"there is no device {name!r}", at=at, fix="write cpu, cuda or cuda:N") from error
+        if device in chosen:
+            raise SpecError(f"the device {device!r} is given twice", at=at, fix="give each device once")
+        chosen.append(device)
+    return tuple(chosen)
+
+
+def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:
+    if spec.components is None:
+        assert spec.model is not None
+        assert spec.onnx is not None
+        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, base, settings)
+        return
+    for name, component in spec.components.items():
+        yield _component(name, component.model, component.onnx, component.outputs, base, settings)
+
+
+def _component(
+    name: str,
+    model: ModelSpec,
+    onnx: OnnxSpec,
+    outputs: Mapping[str, str] | None,
+    base: FilePath,
+    settings: Numerics,
+) -> ComponentJob:
+    config = str(base / model.config) if isinstance(model.config, str) else model.config
+    job = ModelJob(
+        loader=model.loader,
+        target=model.target,
+        config=config,
+        args=model.args,
+        checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
+        checkpoint_key=model.checkpoint_key,
+    )
+    export = _export(onnx.export, settings) if onnx.export is not None else None
+    return ComponentJob(
+        name=name, model=job, onnx=str(base / onnx.path), export=export, outputs=dict(outputs or {})
+    )
+
+
+def _export(export: ExportSpec, settings: Numerics) -> ExportJob:
+    folding = export.constant_folding
+    return ExportJob(
+        exporter=export.exporter,
+        opset=export.opset,
+        constant_folding=settings.constant_folding if folding is None else folding,
+        dynamic_shapes=export.dynamic_shapes,
+    )
+
+
+def _inputs(inputs: InputsSpec, base: FilePath) -> tuple[PlannedSet, ...] | ProviderPlan:
+    if inputs.provider is not None:
+        return ProviderPlan(target=inputs.provider, samples=inputs.samples)
+    if inputs.files is not None:
+        return tuple(_from_files(inputs.files, base))
+    return tuple(_generated(inputs))
+
+
+def _generated(inputs: InputsSpec) -> Iterator[PlannedSet]:
+    """One set for each combination of dims and each sample: ``batch=1,n=20000,sample=0``."""
+    assert inputs.tensors is not None
+    for sizes in itertools.product(*inputs.dims.values()):
+        dims = dict(zip(inputs.dims, sizes, strict=True))
+        tensors = tuple(distributions.resolve(name, tensor, dims) for name, tensor in inputs.tensors.items())
+        for sample in range(inputs.samples or 1):
+            name = ",".join(f"{key}={size}" for key, size in {**dims, "sample": sample}.items())
+            yield PlannedSet(id=name, source=GeneratedInputs(tensors=tensors, seed=_seed(inputs.seed, name)))
+
+
+def _seed(seed: int, name: str) -> tuple[int, ...]:
+    """Entropy of one set. It comes from the set's own name, so that no other set changes what is drawn."""
+    return (seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
+
+
+def _from_files(patterns: Sequence[str], base: FilePath) -> Iterator[PlannedSet]:
+    files = list(dict.fromkeys(file for pattern in patterns for file in matching_files(pattern, base)))
+    for name, file in zip(_file_ids(files, base), files, strict=True):
+        yield PlannedSet(id=name, source=FileInputs(path=file))
+
+
+def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
+    """A name for each file: its stem, or where several have the same its whole relative path."""
+    stems = [_safe(FilePath(file).stem) for file in files]
+    counts = Counter(stems)
+    names: list[str] = []
+    for file, stem in zip(files, stems, strict=True):
+        name = stem
+        if counts[stem] > 1 or not stem:
+            path = FilePath(file)
+            name = _safe(str(path.relative_to(base) if path.is_relative_to(base) else path)) or "file"
+        if len(name) > _NAME_LIMIT or name in names:
+            name = f"{name[:_NAME_LIMIT]}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+        names.append(name)
+    return names
+
+
+def _safe(text: str) -> str:
+    """Text with nothing in it that a folder's name or a case's id could not hold."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
+
+
+def _tolerances(spec: Spec, places: Places) -> dict[str, tuple[Tolerance, ...]]:
+    if spec.components is None:
+        return {MODEL: tuple(_rules(("tolerances",), spec.tolerances, places))}
+    of_components = {
+        name: tuple(_rules(("components", name, "tolerances"), component.tolerances, places))
+        for name, component in spec.components.items()
+    }
+    return {**of_components, PIPELINE: tuple(_rules(("tolerances",), spec.tolerances, places))}
+
+
+def _rules(path: Path, tolerances: Mapping[str, ToleranceSpec], places: Places) -> Iterator[Tolerance]:
+    for pattern, given in tolerances.items():
+        place = places.find((*path, pattern))
+        criteria = given.model_dump(exclude_none=True)
+        yield Tolerance(
+            pattern=pattern,
+            line=place.line if place else None,
+            column=place.column if place else None,
+            **criteria,
+        )

@@ -1,0 +1,195 @@
+"""The report on a terminal or in a log: a table for each pair of sides, what is wrong, then the verdict.
+
+Texts from models and user code stand behind a mark or a rule, never at the start of a line, where a CI
+runner would obey ``::commands::``; all of them pass `escaping.visible`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from parity.errors import ExitCode
+from parity.records.jobs import MODEL
+from parity.records.results import Report, Status
+
+from . import figures, selection, verdict, wording
+from .console_blocks import Marked, failure_block, unjudged_block
+from .escaping import visible
+from .progress import ProgressView
+from .selection import OutputRow, Pair
+
+__all__ = ["ProgressView", "print_report", "report_console"]
+
+_MARKS: dict[Status, tuple[str, str]] = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "error": ("!", "bold yellow"),
+    "skipped": ("-", "dim"),
+}
+_LOG_WIDTH = 110  # columns of a log, which has no width of its own
+_WIDE = 100  # from here on there is room for the worst index
+_MOST_PASSING = 40  # rows of a table; the failed ones are all there
+_MOST_DETAILED = 20  # failed outputs with all their figures
+
+
+def report_console(stream: TextIO | None = None) -> Console:
+    """A console for `print_report`, on stdout by default; colours as NO_COLOR and the terminal say."""
+    stream = stream or sys.stdout
+    if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+        reconfigure(errors="replace")  # a ✓ must not end the run where the locale has none
+    console = Console(file=stream, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _LOG_WIDTH
+    return console
+
+
+def print_report(report: Report, paths: Mapping[str, Path], console: Console | None = None) -> None:
+    """Prints the whole report, on stdout by default.
+
+    `paths` are those of the files that were written, for the last line; see `writing.write_reports`.
+    """
+    console = console or report_console()
+    rows = selection.output_rows(report)
+    for pair, of_pair in selection.by_pair(rows):
+        console.print(_heading(report, pair), no_wrap=True, overflow="ellipsis")
+        console.print(_outputs_table(of_pair, wide=console.width >= _WIDE))
+        console.print()
+    beyond = selection.failed(rows)
+    for row in beyond[:_MOST_DETAILED]:
+        console.print(failure_block(report, row))
+        console.print()
+    if len(beyond) > _MOST_DETAILED:
+        more = figures.counted(len(beyond) - _MOST_DETAILED, "more failed output")
+        console.print(Text(f"✗ {more}, all in summary.md\n", "red"))
+    for entry in selection.unjudged(report):
+        console.print(unjudged_block(entry))
+        console.print()
+    if timed := selection.performance_rows(report):
+        console.print(_performance_table(timed))
+        console.print()
+    asides = [*wording.notes(report), *wording.skips(report)]
+    for subject, note in asides:
+        told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
+        console.print(Marked(told, "·", "dim"))
+    if asides:
+        console.print()
+    console.print(_verdict(report, paths))
+
+
+def _heading(report: Report, pair: Pair) -> Text:
+    suite = next((suite for suite in report.suites if suite.name == pair.suite), None)
+    sets = {case.input_set for case in report.cases if selection.pair_of(case) == pair}
+    about = [figures.counted(len(sets), "input set")]
+    if suite:
+        about += [f"{visible(suite.numerics)} numerics", visible(suite.spec_file)]
+    return _line(
+        ("suite ", "dim"),
+        (visible(pair.suite), "bold"),
+        f"  {visible(str(pair))}",
+        (f"  {', '.join(about)}", "dim"),
+    )
+
+
+def _outputs_table(rows: list[OutputRow], *, wide: bool) -> Table:
+    repeated = any(len(row.cases) > 1 for row in rows)
+    table = _table(
+        "output",
+        _numeric("max error", 10),
+        _numeric("of tolerance", 12),
+        "tolerance",
+        *([_numeric("input sets" if wide else "sets", 8)] if repeated else []),
+        *(["worst at"] if wide else []),
+    )
+    shown, hidden = _bounded(rows)
+    named = {row.subject for row in rows} != {MODEL}
+    for subject, of_subject in selection.by_subject(shown):
+        if named:
+            table.add_row(_line(("· ", "dim"), (visible(subject), "bold")))
+        for row in of_subject:
+            cells = [*_cells(row), *([_sets(row)] if repeated else [])]
+            table.add_row(*cells, *([_worst_at(row)] if wide else []))
+    if hidden:
+        table.add_row(_line((f"  {figures.counted(hidden, 'more output')} within tolerance", "dim")))
+    return table
+
+
+def _cells(row: OutputRow) -> list[Text]:
+    """Name, greatest error, factor, tolerance."""
+    mark, style = _MARKS[row.status]
+    output, measured = row.worst, row.worst.measurement
+    name = _line("  ", (mark, style), " ", visible(output.name))
+    stated = Text(figures.tolerance(output.tolerance), "dim")
+    if measured is None:
+        # A shape, a dtype or the output itself is not as it should be: the block below says which.
+        return [name, Text(figures.MISSING, "dim"), Text(row.status, style), stated]
+    beyond = style if row.status == "failed" else ""
+    error = "NaN/inf" if measured.nonfinite.mismatched else figures.number(output.max_abs)
+    return [name, Text(error, beyond), Text(figures.factor(output.factor), beyond), stated]
+
+
+def _sets(row: OutputRow) -> Text:
+    if row.failing:
+        return Text(f"{len(row.failing):,} of {len(row.cases):,}", "red")
+    return Text(f"{len(row.cases):,}", "dim")
+
+
+def _worst_at(row: OutputRow) -> Text:
+    element = wording.worst_element(row.worst)
+    return _line((figures.bracketed(element.index) if element else "", "dim"))
+
+
+def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:
+    """All rows that did not pass and the first of those that did, and how many are left out."""
+    passing = [row for row in rows if row.status == "passed"]
+    left_out = set(map(id, passing[_MOST_PASSING:]))
+    return [row for row in rows if id(row) not in left_out], len(left_out)
+
+
+def _performance_table(rows: list[selection.PerformanceRow]) -> Table:
+    numbers = ("reference", "candidate", "ratio", "peak memory")
+    table = _table("latency", *(_numeric(name, 9) for name in numbers), "input set")
+    several = len({row.pair for row in rows}) > 1
+    for row in rows:
+        table.add_row(
+            _line("  ", visible(row.subject), f"  {visible(str(row.pair))}" if several else ""),
+            Text(figures.milliseconds(row.reference.latency_ms)),
+            Text(figures.milliseconds(row.candidate.latency_ms)),
+            Text(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),
+            Text(f"{wording.peak_memory(row.reference)} → {wording.peak_memory(row.candidate)}", "dim"),
+            _line((visible(wording.timed_set(row)), "dim")),
+        )
+    return table
+
+
+def _verdict(report: Report, paths: Mapping[str, Path]) -> Text:
+    code = verdict.exit_code(report)
+    mark, style = {
+        ExitCode.PASSED: ("✓", "bold green"),
+        ExitCode.FAILED: ("✗", "bold red"),
+    }.get(code, ("!", "bold yellow"))
+    about = [figures.counted(len(report.cases), "case"), figures.seconds(report.duration_s)]
+    folders = dict.fromkeys(path.parent for path in paths.values())
+    about += [f"reports in {visible(str(folder))}" for folder in folders]
+    return Text.assemble((f"{mark} {verdict.headline(report)}", style), (f"  {', '.join(about)}", "dim"))
+
+
+def _table(*columns: Column | str) -> Table:
+    return Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+
+
+def _numeric(name: str, width: int) -> Column:
+    """A column of figures: on the right, and never shortened, whatever else has to give."""
+    return Column(name, justify="right", no_wrap=True, min_width=max(width, len(name)))
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Text that is cut off where there is no room, not wrapped."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,128 @@
+"""`junit.xml` for CI servers: a suite for each specification, a test case for each output of each case.
+
+failure: beyond tolerance, or not the reference's shape, dtype or outputs. error: could not be judged.
+skipped: declared, with its reason. Names are stable and hold no measured value; the figures are in message
+and text.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+from junit_xml import TestCase, TestSuite
+
+from parity.errors import ExitCode
+from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
+
+from . import selection, verdict, wording
+from .escaping import TEXT_LIMIT, lines_of, visible
+
+_TOTALS = ("tests", "failures", "errors")
+_NAME_LIMIT = 1_000  # characters; wide, because names have to stay distinct
+
+
+def render(report: Report) -> str:
+    """The report as JUnit XML: by Jenkins' schema, and with `file` and `line` for those who read them."""
+    root = ET.Element("testsuites", name="parity")
+    for name in dict.fromkeys([*(s.name for s in report.suites), *(c.suite for c in report.cases)]):
+        records = [suite for suite in report.suites if suite.name == name]
+        root.append(_finished(_suite(report, name, records), sum(record.duration_s for record in records)))
+    problems = sum(int(suite.get(total, "0")) for suite in root for total in _TOTALS[1:])
+    if not problems and verdict.exit_code(report) is not ExitCode.PASSED:
+        # A server that finds neither failure nor error would call the run green.
+        whole = TestCase("verdict", classname="parity.verdict")
+        whole.add_error_info(message=verdict.headline(report), error_type="verdict")
+        root.append(_finished(TestSuite("parity", [whole]), 0))
+    for total in _TOTALS:
+        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
+    root.set("time", f"{report.duration_s:.3f}")
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _finished(suite: TestSuite, duration_s: float) -> ET.Element:
+    """What junit-xml makes of a suite, mended: it adds `disabled`, leaves out a time of 0, rounds none."""
+    element: ET.Element = suite.build_xml_doc()
+    element.attrib.pop("disabled", None)
+    element.set("time", f"{duration_s:.3f}")
+    for case in element.iter("testcase"):
+        case.set("time", f"{float(case.get('time', '0')):.3f}")
+    return element
+
+
+def _suite(report: Report, name: str, records: list[SuiteResult]) -> TestSuite:
+    spec = records[0].spec_file if records else ""
+    cases = [entry for case in report.cases if case.suite == name for entry in _test_cases(case, spec)]
+    for problem in (
+        entry.problem for entry in selection.unjudged(report) if entry.suite == name and not entry.cases
+    ):
+        whole = TestCase("suite", classname=f"{_dotless(name)}.suite", file=visible(spec))
+        _add_error(whole, problem)
+        cases.append(whole)
+    properties = {"specification": spec, "parity": report.tool_version}
+    if records:
+        properties["numerics"] = records[0].numerics
+    return TestSuite(
+        visible(name, _NAME_LIMIT),
+        cases,
+        timestamp=visible(report.started_at),
+        properties={key: visible(value) for key, value in properties.items()},
+    )
+
+
+def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
+    place = case.id.removeprefix(f"{case.suite}/")
+    classname = f"{_dotless(case.suite)}.{_dotless(place)}"
+    # Only the whole case was timed. Its outputs share that, so that a server's sum is right.
+    seconds = case.duration_s / max(1, len(case.outputs))
+    for output in case.outputs:
+        line = output.tolerance.line if output.tolerance else None
+        name = visible(output.name, _NAME_LIMIT)
+        entry = TestCase(name, classname=classname, elapsed_sec=seconds, file=visible(spec), line=line)
+        _add_outcome(entry, output, spec)
+        yield entry
+    problems = [problem for problem in selection.case_problems(case) if problem.kind != selection.OF_OUTPUT]
+    if problems or not case.outputs:
+        entry = TestCase("case", classname=classname, elapsed_sec=seconds, file=visible(spec))
+        for problem in problems:
+            _add_error(entry, problem)
+        if not problems:
+            entry.add_skipped_info(message=_reason(case.problem.message if case.problem else ""))
+        yield entry
+
+
+def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
+    text = "\n".join(
+        f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in wording.facts(output, spec) if told
+    )
+    problem = visible(output.problem, TEXT_LIMIT)
+    match output.status:
+        case "passed":
+            entry.stdout = text
+        case "failed":
+            message = ": ".join(part for part in (wording.how_far(output), problem) if part)
+            entry.add_failure_info(message=message or "failed", output=text, failure_type="beyond tolerance")
+        case "error":
+            entry.add_error_info(message=problem or "not judged", output=text, error_type="not judged")
+        case "skipped":
+            entry.add_skipped_info(message=_reason(output.problem))
+
+
+def _add_error(entry: TestCase, problem: Problem) -> None:
+    facts = [("at", problem.at), ("fix", problem.fix)]
+    text = [f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told]
+    entry.add_error_info(
+        message=visible(problem.message, TEXT_LIMIT) or "not judged",
+        output="\n".join([*text, *lines_of(problem.detail)]),
+        error_type=visible(problem.kind),
+    )
+
+
+def _reason(text: str) -> str:
+    return visible(text, TEXT_LIMIT) or "no reason is given"
+
+
+def _dotless(text: str) -> str:
+    """One part of a class name: consumers split at its dots."""
+    return visible(text, _NAME_LIMIT).replace(".", "_")

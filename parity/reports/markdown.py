@@ -1,0 +1,165 @@
+"""`summary.md`: verdict and failures first, all else folded away, as GitHub renders it in a step summary.
+
+Whatever a model or user code named is made inert by `escaping` before it comes near the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from parity.errors import ExitCode
+from parity.records.jobs import MODEL
+from parity.records.results import Report
+
+from . import figures, selection, verdict, wording
+from .document import Section, assemble, folded, row, table
+from .escaping import code, fenced, lines_of, prose, unbroken
+from .markdown_run import about_the_run
+from .selection import OutputRow
+
+SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whole
+_MARKS = {"passed": "✅", "failed": "❌", "error": "⛔", "skipped": "⏭️"}
+
+
+def render(report: Report, limit: int = SIZE_LIMIT) -> str:
+    """The summary, in at most `limit` bytes of UTF-8: what fails stays longest, passing rows go first."""
+    rows = selection.output_rows(report)
+    sections = [
+        _verdict(report),
+        *_failures(rows),
+        *_unjudged(report),
+        *_details(report, rows),
+        *_all_outputs(rows),
+        *about_the_run(report),
+    ]
+    return assemble(sections, limit)
+
+
+def _verdict(report: Report) -> Section:
+    mark = {ExitCode.PASSED: "✅", ExitCode.FAILED: "❌"}.get(verdict.exit_code(report), "⛔")
+    sets = {(case.suite, case.input_set) for case in report.cases}
+    about = [
+        *(code(suite.name) for suite in report.suites[:8]),
+        figures.counted(len(report.cases), "case"),
+        figures.counted(len(sets), "input set"),
+        figures.seconds(report.duration_s),
+    ]
+    line = f"## {mark} parity: {prose(verdict.headline(report))}\n\n{' · '.join(about)}\n"
+    return Section(line, (), weight=100)
+
+
+def _failures(rows: list[OutputRow]) -> Iterator[Section]:
+    """Two tables: outputs that could not even be compared, and those whose values are too far apart."""
+    failed, extra = selection.failed(rows), _Extra(rows)
+    unlike = [entry for entry in failed if entry.worst.measurement is None]
+    if unlike:
+        columns = [*extra.names, "Output", "Problem", *extra.after]
+        lines = [
+            row([*_names(entry, extra), prose(entry.worst.problem), *extra.cells(entry)]) for entry in unlike
+        ]
+        yield Section(f"\n### Not comparable\n\n{table(columns, ['Input sets'])}", lines, weight=90)
+    beyond = [entry for entry in failed if entry.worst.measurement is not None]
+    if beyond:
+        numeric = ["Max error", "Of tolerance", "Reference", "Candidate", "Mismatched", "Input sets"]
+        columns = [*extra.names, "Output", *numeric[:2], "Tolerance", "Worst at", *numeric[2:5], *extra.after]
+        lines = [
+            row([*_names(entry, extra), *_judged(entry), *_worst(entry), *extra.cells(entry)])
+            for entry in beyond
+        ]
+        yield Section(f"\n### Beyond tolerance\n\n{table(columns, numeric)}", lines, weight=89)
+
+
+class _Extra:
+    """Columns that a table has only where its rows differ in them: component, input sets, sides."""
+
+    def __init__(self, rows: list[OutputRow]) -> None:
+        self._sets = any(len(entry.cases) > 1 for entry in rows)
+        self._pairs = len({entry.pair for entry in rows}) > 1
+        self.names = ["Component"] * any(entry.subject != MODEL for entry in rows)
+        self.after = ["Input sets"] * self._sets + ["Suite", "Sides"] * self._pairs
+
+    def cells(self, entry: OutputRow) -> list[str]:
+        """The cells of `after`."""
+        amount = f"{len(entry.failing):,} of " if entry.failing else ""
+        sets = [unbroken(f"{amount}{len(entry.cases):,}")] * self._sets
+        return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs
+
+
+def _names(entry: OutputRow, extra: _Extra) -> list[str]:
+    return [code(entry.subject)] * len(extra.names) + [code(entry.name)]
+
+
+def _judged(entry: OutputRow) -> list[str]:
+    """Greatest error, factor and tolerance of a row."""
+    output, measured = entry.worst, entry.worst.measurement
+    stated = ", ".join(map(unbroken, figures.tolerance(output.tolerance).split(", ")))
+    if measured is None:
+        return [figures.MISSING, entry.status, stated]
+    error = "NaN/inf" if measured.nonfinite.mismatched else figures.number(output.max_abs)
+    far = unbroken(figures.factor(output.factor))
+    return [unbroken(error), f"**{far}**" if output.status == "failed" else far, stated]
+
+
+def _worst(entry: OutputRow) -> list[str]:
+    """Where the worst element is, the values there, and how many elements do not match."""
+    element, measured = wording.worst_element(entry.worst), entry.worst.measurement
+    if element is None or measured is None:
+        return [""] * 4
+    place = f"<code>{unbroken(figures.bracketed(element.index))}</code>"
+    part = unbroken(figures.share(measured.mismatched, measured.elements))
+    return [place, code(element.reference, 40), code(element.candidate, 40), part]
+
+
+def _unjudged(report: Report) -> Iterator[Section]:
+    problems = selection.unjudged(report)
+    if not problems:
+        return
+    blocks = []
+    for entry in problems:
+        problem = entry.problem
+        where = ", ".join(code(case) for case in entry.cases[:8]) or f"all of {code(entry.suite)}"
+        rest = len(entry.cases) - 8
+        where += f" and {rest:,} more" if rest > 0 else ""
+        said = prose(problem.message) or "no reason is given"
+        place = f" at {code(problem.at)}" if problem.at else ""
+        block = f"- **{said}**{place}  \n  {where}\n"
+        if problem.fix:
+            block += f"\n  Fix: {prose(problem.fix)}\n"
+        if last_words := lines_of(problem.detail):
+            block += f"\n{_indented(fenced(last_words))}\n"
+        blocks.append(f"{block}\n")
+    yield Section("\n### Could not be judged\n\n", blocks, weight=80)
+
+
+def _details(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
+    blocks = []
+    for entry in selection.failed(rows):
+        spec = wording.spec_file(report, entry.pair.suite)
+        facts = [
+            ("problem", entry.worst.problem),
+            *wording.facts(entry.worst, spec),
+            ("input sets", wording.failing_sets(entry)),
+        ]
+        lines = [row([name, prose(text)]) for name, text in facts if text]
+        heading = table([code(wording.label(entry.subject, entry.name)), code(str(entry.pair))])
+        blocks.append(f"{heading}{''.join(lines)}\n")
+    if blocks:
+        yield folded("Figures of what is beyond tolerance", "", blocks, weight=40)
+
+
+def _all_outputs(rows: list[OutputRow]) -> Iterator[Section]:
+    if not rows:
+        return
+    extra = _Extra(rows)
+    columns = [" ", *extra.names, "Output", "Max error", "Of tolerance", "Tolerance", "Type", *extra.after]
+    lines = []
+    for entry in selection.worst_first(rows):
+        kind = unbroken(prose(f"{entry.worst.dtype}{figures.bracketed(entry.worst.shape)}"))
+        cells = [_MARKS[entry.status], *_names(entry, extra), *_judged(entry)]
+        lines.append(row([*cells, f"<code>{kind}</code>" if entry.worst.dtype else "", *extra.cells(entry)]))
+    head = table(columns, ["Max error", "Of tolerance", "Input sets"])
+    yield folded(f"All {figures.counted(len(rows), 'output')}", head, lines, weight=10)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

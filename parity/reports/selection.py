@@ -1,0 +1,226 @@
+"""What a report shows, and in which order: one row for each output over all its input sets, worst first.
+
+A suite with forty input sets has one row for an output, not forty: its worst case, and over how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from parity.records.results import CaseResult, OutputResult, Problem, Report, SidePerformance, Status
+
+K = TypeVar("K", bound=Hashable)
+
+_WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
+OF_OUTPUT = "output"  # the kind of a problem that one output has, not the whole case
+_NO_REASON = Problem(kind="skipped", message="no reason is given")
+_NO_CASE = Problem(kind="empty", message="no case of the suite was run")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was compared with what in one suite: ``torch@cpu`` with ``onnxruntime@cpu``."""
+
+    suite: str
+    reference: str
+    candidate: str
+
+    def __str__(self) -> str:
+        return f"{self.reference} → {self.candidate}"
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One output of one subject over all input sets; `worst` is its result in `worst_case`."""
+
+    pair: Pair
+    subject: str
+    name: str
+    worst: OutputResult
+    worst_case: CaseResult
+    cases: tuple[CaseResult, ...]
+    failing: tuple[CaseResult, ...]
+
+    @property
+    def status(self) -> Status:
+        return self.worst.status
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """One problem and all the cases that have it; no case when it is the whole suite's."""
+
+    suite: str
+    problem: Problem
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PerformanceRow:
+    """One subject's latency, in the input set where the candidate does worst, of `timed` that were timed.
+
+    Peak memory is the greatest of all cases of the pair.
+    """
+
+    pair: Pair
+    subject: str
+    input_set: str
+    timed: int
+    reference: SidePerformance
+    candidate: SidePerformance
+
+
+def output_rows(report: Report) -> list[OutputRow]:
+    """All outputs in the order of the report."""
+    found: dict[tuple[Pair, str, str], list[tuple[OutputResult, CaseResult]]] = {}
+    for case in report.cases:
+        for output in case.outputs:
+            key = (pair_of(case), case.subject, output.name)
+            found.setdefault(key, []).append((output, case))
+    rows = []
+    for (pair, subject, name), results in found.items():
+        result, case = min(results, key=lambda entry: _badness(entry[0]))
+        cases = tuple(case for _, case in results)
+        failing = tuple(case for output, case in results if output.status == "failed")
+        rows.append(OutputRow(pair, subject, name, result, case, cases, failing))
+    return rows
+
+
+def worst_first(rows: Iterable[OutputRow]) -> list[OutputRow]:
+    """Failed rows before all others, the greatest factor first."""
+    return sorted(rows, key=lambda row: _badness(row.worst))
+
+
+def failed(rows: Iterable[OutputRow]) -> list[OutputRow]:
+    """The rows beyond tolerance, worst first."""
+    return worst_first(row for row in rows if row.status == "failed")
+
+
+def unjudged(report: Report) -> list[Unjudged]:
+    """All problems, equal ones of a suite's cases together."""
+    ran = {case.suite for case in report.cases}
+    of_suites = [
+        (suite.name, suite.problem or _NO_CASE, None)
+        for suite in report.suites
+        if suite.problem or suite.name not in ran
+    ]
+    of_cases = [(case.suite, problem, case.id) for case in report.cases for problem in case_problems(case)]
+    return _together([*of_suites, *of_cases])
+
+
+def skipped(report: Report) -> list[Unjudged]:
+    """What was declared as not to be judged, with its reason, whole cases and single outputs."""
+    entries = []
+    for case in report.cases:
+        if case.status == "skipped":
+            entries.append((case.suite, case.problem or _NO_REASON, case.id))
+        for output in case.outputs:
+            if output.status == "skipped":
+                reason = Problem(kind=OF_OUTPUT, message=output.problem) if output.problem else _NO_REASON
+                entries.append((case.suite, reason, f"{case.id}/{output.name}"))
+    return _together(entries)
+
+
+def _together(entries: Iterable[tuple[str, Problem, str | None]]) -> list[Unjudged]:
+    found: dict[tuple[str, ...], tuple[Problem, list[str]]] = {}
+    for suite, problem, case in entries:
+        key = (suite, problem.kind, problem.message, problem.at, problem.fix)
+        cases = found.setdefault(key, (problem, []))[1]
+        if case is not None:
+            cases.append(case)
+    return [Unjudged(key[0], problem, tuple(cases)) for key, (problem, cases) in found.items()]
+
+
+def case_problems(case: CaseResult) -> list[Problem]:
+    """Why a case, or single outputs of it, could not be judged.
+
+    A case that is not skipped and has no output to show for its status has a problem too.
+    """
+    problems = [case.problem] if case.problem and case.status != "skipped" else []
+    problems += [
+        Problem(kind=OF_OUTPUT, message=f"{output.name}: {output.problem or 'it could not be judged'}")
+        for output in case.outputs
+        if output.status == "error"
+    ]
+    shown = {output.status for output in case.outputs}
+    if not problems and case.status != "skipped" and case.status not in shown:
+        problems.append(Problem(kind="tool", message=f"the case is {case.status}, and no output of it is"))
+    return problems
+
+
+def performance_rows(report: Report) -> list[PerformanceRow]:
+    """One row for each subject of a pair that was timed on either side."""
+    timed: dict[tuple[Pair, str], list[CaseResult]] = {}
+    for case in report.cases:
+        if (case.reference_performance.latency_ms, case.candidate_performance.latency_ms) != (None, None):
+            timed.setdefault((pair_of(case), case.subject), []).append(case)
+    rows = []
+    for (pair, subject), cases in timed.items():
+        slowest = max(cases, key=_slowdown)
+        alike = [case for case in report.cases if pair_of(case) == pair]
+        reference = _with_peaks(slowest.reference_performance, [c.reference_performance for c in alike])
+        candidate = _with_peaks(slowest.candidate_performance, [c.candidate_performance for c in alike])
+        rows.append(PerformanceRow(pair, subject, slowest.input_set, len(cases), reference, candidate))
+    return rows
+
+
+def by_pair(rows: Iterable[OutputRow]) -> list[tuple[Pair, list[OutputRow]]]:
+    """The rows of each pair of sides; pairs with a failure first."""
+    return _grouped(rows, lambda row: row.pair)
+
+
+def by_subject(rows: Iterable[OutputRow]) -> list[tuple[str, list[OutputRow]]]:
+    """The rows of each component and of the pipeline; subjects with a failure first."""
+    return _grouped(rows, lambda row: row.subject)
+
+
+def _grouped(rows: Iterable[OutputRow], key: Callable[[OutputRow], K]) -> list[tuple[K, list[OutputRow]]]:
+    groups: dict[K, list[OutputRow]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    # Failed rows come first within a group, and groups with one before the others; else the order stays.
+    ordered = [(name, sorted(group, key=_not_failed)) for name, group in groups.items()]
+    return sorted(ordered, key=lambda entry: _not_failed(entry[1][0]))
+
+
+def _not_failed(row: OutputRow) -> bool:
+    return row.status != "failed"
+
+
+def pair_of(case: CaseResult) -> Pair:
+    """The suite and the two sides of a case."""
+    return Pair(case.suite, case.reference, case.candidate)
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """``0, 3, 7 and 12 more``."""
+    every = list(names)
+    rest = len(every) - most
+    return ", ".join(every[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _badness(output: OutputResult) -> tuple[int, float, float]:
+    """Sorts the worst first: by status, then factor (a failure without one is infinite), then error."""
+    unknown = float("inf") if output.status == "failed" else -1.0
+    factor = unknown if output.factor is None else output.factor
+    return _WORST_STATUS_FIRST.index(output.status), -factor, -(output.max_abs or 0.0)
+
+
+def _slowdown(case: CaseResult) -> float:
+    """Candidate's latency over the reference's; infinite where a side was not timed: that is to be seen."""
+    reference, candidate = case.reference_performance.latency_ms, case.candidate_performance.latency_ms
+    return candidate / reference if reference and candidate is not None else float("inf")
+
+
+def _with_peaks(timed: SidePerformance, alike: list[SidePerformance]) -> SidePerformance:
+    return SidePerformance(
+        latency_ms=timed.latency_ms,
+        runs=timed.runs,
+        warmup=timed.warmup,
+        peak_rss_bytes=max((s.peak_rss_bytes for s in alike if s.peak_rss_bytes is not None), default=None),
+        peak_device_bytes=max(
+            (s.peak_device_bytes for s in alike if s.peak_device_bytes is not None), default=None
+        ),
+    )

@@ -1,0 +1,49 @@
+"""What the whole report comes to: one line and an exit status. Both fail closed."""
+
+from __future__ import annotations
+
+from parity.errors import ExitCode, worst
+from parity.execution.problems import exit_code_of
+from parity.records.results import Report
+
+from .figures import counted
+from .selection import output_rows, skipped, unjudged
+
+
+def exit_code(report: Report) -> ExitCode:
+    """The exit status of the report: the recorded one, or a worse one that its cases ask for.
+
+    A results file may be damaged or forged; one that says 0 beside a failed output is no pass.
+    """
+    codes = [ExitCode(report.exit_code)]
+    statuses = {output.status for case in report.cases for output in case.outputs}
+    if "failed" in statuses:
+        codes.append(ExitCode.FAILED)
+    if not statuses & {"passed", "failed"}:
+        codes.append(ExitCode.UNJUDGED)
+    codes += [exit_code_of(entry.problem) for entry in unjudged(report)]
+    return worst(codes)
+
+
+def headline(report: Report) -> str:
+    """The verdict in one line, without a name in it: ``3 of 13 outputs beyond tolerance``."""
+    rows, problems, code = output_rows(report), unjudged(report), exit_code(report)
+    passed = sum(row.status == "passed" for row in rows)
+    beyond = sum(row.status == "failed" for row in rows)
+    said = [f"{beyond:,} of {counted(len(rows), 'output')} beyond tolerance"] if beyond else []
+    if code is ExitCode.TOOL_DEFECT:
+        said.append("a defect of parity itself")
+    unknown = []
+    if cases := {case for entry in problems for case in entry.cases}:
+        unknown.append(f"{len(cases):,} of {counted(len(report.cases), 'case')}")
+    if suites := {entry.suite for entry in problems if not entry.cases}:
+        unknown.append(counted(len(suites), "suite"))
+    if unknown:
+        said.append(f"{' and '.join(unknown)} could not be judged")
+    if passed and not beyond:
+        said.append(f"{counted(passed, 'output')} within tolerance")
+    if not passed and not beyond:
+        said.append("nothing was compared")
+    if left_out := sum(len(entry.cases) for entry in skipped(report)):
+        said.append(f"{left_out:,} skipped")
+    return ", ".join(said)

@@ -1,0 +1,164 @@
+"""Writes docs/specification.md and docs/parity.schema.json anew: ``python -m parity.spec.document``.
+
+The prose of docs/specification.md is written by hand, in that file. Only what stands between
+``<!-- begin NAME -->`` and ``<!-- end -->`` is made here, from the types of the schema.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from parity.errors import SpecError
+from parity.spec import unsupported
+from parity.spec.inputs import InputsSpec, TensorSpec
+from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
+from parity.spec.messages import flow
+from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.numerics import PRESETS
+from parity.spec.schema import Spec
+from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
+from parity.spec.tolerances import ToleranceSpec
+
+# Mapping of the schema -> the heading that explains it.
+_SECTIONS: dict[type[BaseModel], str] = {
+    Spec: "top-level-keys",
+    ModelSpec: "model",
+    OnnxSpec: "onnx",
+    ExportSpec: "export",
+    ComponentSpec: "components-and-pipeline",
+    InputsSpec: "inputs",
+    TensorSpec: "generated-tensors",
+    NumericsSpec: "numerics",
+    ToleranceSpec: "tolerances",
+    OnnxRuntimeSpec: "onnxruntime",
+    LimitsSpec: "limits",
+    PerformanceSpec: "performance",
+}
+_BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def document(text: str) -> str:
+    """The text of docs/specification.md with every generated part made anew.
+
+    Raises:
+        SpecError: a part has an unknown name, or a mapping of the schema has no table.
+    """
+    parts = _parts()
+    names = [found[2] for found in _BLOCK.finditer(text)]
+    if sorted(names) != sorted(parts):
+        odd = ", ".join(sorted(set(names) ^ set(parts))) or "a part is there twice"
+        raise SpecError(f"the generated parts do not match the schema: {odd}", at="docs/specification.md")
+    return _BLOCK.sub(lambda found: f"{found[1]}{parts[found[2]]()}{found[3]}", text)
+
+
+def main(folder: str = "docs") -> None:
+    """Writes both files in `folder`."""
+    page = Path(folder) / "specification.md"
+    page.write_text(document(page.read_text("utf-8")), "utf-8")
+    (Path(folder) / FILE_NAME).write_text(schema_text(), "utf-8")
+
+
+def _parts() -> dict[str, Callable[[], str]]:
+    tables = {model.__name__: lambda model=model: _table(model) for model in _SECTIONS}
+    return {**tables, "NumericsSpec": _numerics, "Later": _later}
+
+
+def _table(model: type[BaseModel]) -> str:
+    """One row for each key: its type, what it is when left out, what it means."""
+    schema = json_schema()
+    properties = (schema if model is Spec else schema["$defs"][model.__name__])["properties"]
+    rows = [
+        f"| `{name}` | {_type(properties[name])} | {_default(field)} | {_cell(field.description)} |"
+        for name, field in model.model_fields.items()
+    ]
+    return "\n".join(["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """A type of the JSON Schema as a reader of YAML would call it."""
+    if "anyOf" in schema:
+        return " or ".join(map(_type, schema["anyOf"]))
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        section = next(anchor for model, anchor in _SECTIONS.items() if model.__name__ == name)
+        return f"[mapping](#{section})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of {_type(schema['items'])}"
+    if schema["type"] == "object":
+        inner = schema.get("additionalProperties") or next(
+            iter(schema.get("patternProperties", {}).values()), {}
+        )
+        return f"mapping to {_type(inner)}" if isinstance(inner, dict) and inner else "mapping"
+    return {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}[
+        schema["type"]
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
+    if (
+        value is None
+        or value == {}
+        or (isinstance(value, BaseModel)
+        and not value.model_dump(exclude_defaults=True))
+    ):
+        return "`strict`" if isinstance(value, NumericsSpec) else ""
+    if isinstance(value, tuple):
+        value = list(value)
+    if isinstance(value, dict):
+        value = {key: item.model_dump(exclude_defaults=True) for key, item in value.items()}
+    return f"`{flow(value)}`"
+
+
+def _numerics() -> str:
+    """Every setting with its value in each preset; a dash leaves the framework alone."""
+    strict, default = (msgspec.structs.asdict(PRESETS[name]) for name in ("strict", "default"))
+    properties = json_schema()["$defs"]["NumericsSpec"]["properties"]
+    rows = [
+        f"| `{name}` | {_type(properties[name])} | {_setting(strict.get(name))} | {_setting(default.get(name))} | "
+        f"{_cell(field.description)} |"
+        for name, field in NumericsSpec.model_fields.items()
+    ]
+    head = ["| key | type | `strict` | `default` | meaning |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _setting(value: object) -> str:
+    return "–" if value is None else f"`{flow(value)}`"
+
+
+def _later() -> str:
+    """Keys and loaders that are refused by name."""
+    homes = {model.__name__: anchor for model, anchor in _SECTIONS.items()}
+    rows = [
+        f"| `{key}` | [{homes[owner]}](#{homes[owner]}) | {_cell(meanwhile)} |"
+        for owner, keys in unsupported.LATER_KEYS.items()
+        for key, meanwhile in keys.items()
+    ]
+    rows += [
+        f"| `loader: {name}` | [model](#model) | {_cell(meanwhile)} |"
+        for name, meanwhile in unsupported.LATER_LOADERS.items()
+    ]
+    return "\n".join(["| key | of | meanwhile |", "| --- | --- | --- |", *rows, ""])
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|")  # a bar would end the cell, also in code
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,212 @@
+"""The kinds of single values in a specification: each checks one value and says what it expected."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from parity.spec.scalars import Ambiguous
+
+ERROR_TYPE = "parity"  # of pydantic's errors that carry our own words
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_DEVICE = re.compile(r"cpu|cuda(:(0|[1-9][0-9]?))?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|[KMGT]i?B)")
+_SYMBOL = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_LARGEST_SIZE = 2**40
+_LARGEST_INTEGER = 2**63 - 1  # of what JSON carries to a worker
+
+
+class SpecModel(BaseModel):
+    """A mapping of the specification: nothing is converted, nothing unknown is let through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def wrong(problem: str, fix: str, path: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """An error in our own words; `path` leads from the value to the part of it that is wrong."""
+    # The template stays fixed: pydantic fills braces, and the words may hold some.
+    return PydanticCustomError(ERROR_TYPE, "{problem}", {"problem": problem, "fix": fix, "path": path})
+
+
+def parse_device(text: str) -> str:
+    """``cpu`` or ``cuda:N``; a bare ``cuda`` is ``cuda:0``, so that a case has one name.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not _DEVICE.fullmatch(text):
+        raise ValueError(text)
+    return "cuda:0" if text == "cuda" else text
+
+
+def _device(text: str) -> str:
+    try:
+        return parse_device(text)
+    except ValueError as error:
+        raise wrong(f"there is no device {text!r}", "write cpu, cuda or cuda:N, such as cuda:0") from error
+
+
+def _target(text: str) -> str:
+    place, _, attribute = text.rpartition(":")
+    named = (place.endswith(".py") and len(place) > 3) or _MODULE.fullmatch(place)
+    if not (named and _MODULE.fullmatch(attribute)):
+        raise wrong(f"{text!r} names no Python callable", "write file.py:callable or package.module:callable")
+    return text
+
+
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value)
+    if not found:
+        raise wrong(f"{value!r} is no size", "write a number with its unit, such as 8GiB or 512MiB")
+    base = 1024 if "i" in found[2] else 1000
+    return round(float(found[1]) * base ** "BKMGT".index(found[2][0]))
+
+
+def _axis(text: object) -> object:
+    if isinstance(text, str) and re.fullmatch("[0-9]{1,2}", text):
+        return int(text)
+    raise wrong(f"{text!r} is no axis", "number the axes from 0: {x: {0: batch}}")
+
+
+def _share(text: str) -> str:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise wrong(f"{text!r} is no quantile", "write a share above 0 and at most 1, such as 0.999")
+    return text
+
+
+def _option(value: object) -> object:
+    """ONNX Runtime takes its options as text; it reads 1 and 0 as true and false everywhere."""
+    if isinstance(value, Ambiguous):
+        raise wrong(
+            f"{value!r} without quotes may be text or a truth value", "write true or false, or quote it"
+        )
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else value
+    return str(value) if isinstance(value, int) else value
+
+
+def _config(value: object) -> object:
+    if isinstance(value, str) and value:
+        return str(value)
+    if isinstance(value, dict):
+        return plain_data(value)
+    raise wrong("expected a file's path or a mapping", "for example `config: configs/pillar.yaml`")
+
+
+def _version(value: object) -> object:
+    if value is True or isinstance(value, float):  # both equal 1 to Python
+        raise wrong("the version of the format is the number 1", "write `version: 1`")
+    return value
+
+
+def _extent(value: object) -> object:
+    if isinstance(value, str) and _SYMBOL.fullmatch(value):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_SIZE:
+        return value
+    raise wrong(f"{value!r} is no size", "write a whole number, or the name of one of `dims`")
+
+
+def _one_or_more(value: object) -> object:
+    return value if isinstance(value, tuple | dict) else (value,)
+
+
+def as_mapping(key: str, either: Any) -> Any:
+    """A validator that lets plain text stand for a mapping with only that key; `either` is both types."""
+
+    def validate(value: object) -> object:
+        return {key: value} if isinstance(value, str) else value
+
+    return BeforeValidator(validate, json_schema_input_type=either)
+
+
+def plain_data(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping of the user's own as plain JSON data: sequences are lists.
+
+    Raises:
+        PydanticCustomError: something in it would reach the model as another value than it was meant to be.
+    """
+    data: dict[str, Any] = _plain(value, ())
+    return data
+
+
+def _plain(value: Any, path: tuple[str | int, ...]) -> Any:
+    match value:
+        case dict():
+            return {_plain_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
+        case tuple():
+            return [_plain(item, (*path, index)) for index, item in enumerate(value)]
+        case Ambiguous():
+            raise wrong(
+                f"{value!r} without quotes is read differently by different readers of YAML",
+                "quote it to have text; write true or false for a truth value",
+                path,
+            )
+        case float() if not math.isfinite(value):
+            raise wrong("a number must be finite here", "give it to the model as text or in a file", path)
+        case int() if not isinstance(value, bool) and abs(value) > _LARGEST_INTEGER:
+            raise wrong("an integer must fit in 64 bits", "give it as text", path)
+    return value
+
+
+def _plain_key(key: str, path: tuple[str | int, ...]) -> str:
+    if isinstance(key, Ambiguous):
+        raise wrong(
+            f"the key {str(key)!r} would reach the model as text",
+            "quote it to have text; for other keys name a file of your own",
+            (*path, key),
+        )
+    return key
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
+"""Safe as the name of a folder and as a part of a case's id."""
+
+Symbol = Annotated[str, StringConstraints(pattern=f"^{_SYMBOL.pattern}$", max_length=40)]
+"""The name of a dimension."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Target = Annotated[str, AfterValidator(_target)]
+Device = Annotated[str, AfterValidator(_device)]
+ByteSize = Annotated[int, Field(gt=0), BeforeValidator(_bytes, json_schema_input_type=int | str)]
+Axis = Annotated[int, BeforeValidator(_axis, json_schema_input_type=str)]
+Size = Annotated[int, Field(ge=0, le=_LARGEST_SIZE)]
+Extent = Annotated[int | str, PlainValidator(_extent, json_schema_input_type=int | str)]
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[str, AfterValidator(_share)]
+Option = Annotated[str, BeforeValidator(_option, json_schema_input_type=str | int | float | bool)]
+FreeMapping = Annotated[dict[str, Any], AfterValidator(plain_data)]
+Config = Annotated[str | dict[str, Any], PlainValidator(_config, json_schema_input_type=str | dict[str, Any])]
+Texts = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_more, json_schema_input_type=str | list[str]),
+]
+Sizes = Annotated[
+    tuple[Size, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_more, json_schema_input_type=int | list[int]),
+]

@@ -1,0 +1,100 @@
+"""The files that a specification names: each must be there before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+from parity.registry import INPUT_FORMATS
+from parity.spec.messages import Finding
+from parity.spec.models import ModelSpec, OnnxSpec
+from parity.spec.places import Path
+from parity.spec.schema import Spec
+
+CHECKPOINT_FORMATS = (".pth", ".pt", ".ckpt", ".safetensors")
+_RELATIVE = "paths are relative to the specification file"
+
+
+def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
+    """What is wrong with each file that `spec` names; `base` is the specification's folder."""
+    if spec.model is not None:
+        yield from _model(("model",), spec.model, base)
+    if spec.onnx is not None:
+        yield from _onnx(("onnx",), spec.onnx, base)
+    for name, component in (spec.components or {}).items():
+        yield from _model(("components", name, "model"), component.model, base)
+        yield from _onnx(("components", name, "onnx"), component.onnx, base)
+    if spec.pipeline is not None:
+        yield from _target(("pipeline",), spec.pipeline, base)
+    if spec.inputs.provider is not None:
+        yield from _target(("inputs", "provider"), spec.inputs.provider, base)
+    for index, pattern in enumerate(spec.inputs.files or ()):
+        yield from _inputs(("inputs", "files", index), pattern, base)
+
+
+def matching_files(pattern: str, base: FilePath) -> list[str]:
+    """Absolute paths of the files that a path or pattern names, sorted; a literal path comes first."""
+    if (base / pattern).is_file():
+        return [str(base / pattern)]
+    found = (base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - takes absolute ones
+    return sorted(str(path) for path in found if path.is_file())
+
+
+def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
+    yield from _target((*path, "target"), model.target, base)
+    if isinstance(model.config, str):
+        yield from _file((*path, "config"), model.config, base)
+    if model.checkpoint is not None:
+        at = (*path, "checkpoint")
+        if FilePath(model.checkpoint).suffix not in CHECKPOINT_FORMATS:
+            yield Finding(
+                at, f"{model.checkpoint!r} is no checkpoint", f"write one of {', '.join(CHECKPOINT_FORMATS)}"
+            )
+        else:
+            yield from _file(at, model.checkpoint, base)
+
+
+def _onnx(path: Path, onnx: OnnxSpec, base: FilePath) -> Iterator[Finding]:
+    if onnx.export is None:
+        hint = "to have it exported write `onnx: {path: ..., export: {exporter: dynamo}}`"
+        yield from _file((*path, "path"), onnx.path, base, hint)
+    elif (base / onnx.path).is_dir():
+        yield Finding((*path, "path"), f"{onnx.path!r} is a folder", "name the file to write in it")
+
+
+def _target(path: Path, target: str, base: FilePath) -> Iterator[Finding]:
+    file = target.rpartition(":")[0]
+    if file.endswith(".py"):
+        yield from _file(path, file, base)
+
+
+def _inputs(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
+    found = matching_files(pattern, base)
+    if not found:
+        yield Finding(path, f"no file matches {pattern!r}", _near(pattern, base) or _RELATIVE)
+    for file in found:
+        if FilePath(file).suffix not in INPUT_FORMATS:
+            name = FilePath(file).name
+            fix = f"inputs are {', '.join(INPUT_FORMATS)}; narrow the pattern, such as 'samples/*.npz'"
+            yield Finding(path, f"{name!r} is no file of inputs", fix)
+            return
+
+
+def _file(path: Path, name: str, base: FilePath, hint: str = _RELATIVE) -> Iterator[Finding]:
+    if (base / name).is_dir():
+        yield Finding(path, f"{name!r} is a folder", "name a file in it")
+    elif not (base / name).is_file():
+        yield Finding(path, f"there is no file {name!r}", _near(name, base) or hint)
+
+
+def _near(name: str, base: FilePath) -> str:
+    """A file in the same folder whose name is nearly that."""
+    wanted = base / name
+    try:
+        names = [entry.name for entry in wanted.parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(wanted.name, names, 1, cutoff=0.75)
+    return f"did you mean {str(FilePath(name).with_name(near[0]))!r}?" if near else ""

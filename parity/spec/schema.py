@@ -1,0 +1,85 @@
+"""The types of the specification file. The JSON Schema and docs/specification.md are made from them.
+
+`models`, `inputs`, `settings` and `tolerances` have its parts. Types hold for one value at a time; what
+several keys must agree on is in `contradictions`, and whether files exist in `files`. An optional value that
+is left out is None; ``key:`` with nothing after it is an error.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from parity.spec.fields import Device, Name, SpecModel, Target, Version, as_mapping
+from parity.spec.inputs import InputsSpec
+from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
+from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec, Preset
+from parity.spec.tolerances import Tolerances, ToleranceSpec
+
+
+class Spec(SpecModel):
+    """Specification of a parity gate: the PyTorch reference, the ONNX candidate, inputs and tolerances."""
+
+    version: Version = Field(description="Version of this format.", examples=[1])
+    name: Name | None = Field(
+        None,
+        description="Names the suite in every report: letters, digits, `.`, `_` and `-`. The file's name "
+        "otherwise, or its folder's for parity.yml.",
+        examples=["centerpoint"],
+    )
+    model: ModelSpec | None = Field(
+        None, description="The reference.", examples=[{"target": "model.py:build"}]
+    )
+    onnx: Onnx | None = Field(
+        None,
+        description="The candidate: the path of an ONNX file, or a mapping.",
+        examples=["build/model.onnx"],
+    )
+    outputs: Outputs | None = Field(
+        None,
+        description="ONNX output -> path in the PyTorch result; by order otherwise.",
+        examples=[{"heatmap": "preds.0.heatmap"}],
+    )
+    components: Annotated[dict[Name, ComponentSpec], Field(min_length=1)] | None = Field(
+        None,
+        description="Several models in one pipeline, instead of `model` and `onnx`.",
+        examples=[{"encoder": {"model": {"target": "model.py:build_encoder"}, "onnx": "build/encoder.onnx"}}],
+    )
+    pipeline: Target | None = Field(
+        None,
+        description="With `components`: the callable run(stages, inputs) -> outputs that chains them.",
+        examples=["pipeline.py:run"],
+    )
+    inputs: InputsSpec = Field(
+        description="The input sets.", examples=[{"tensors": {"x": {"shape": [1, 3, 224, 224]}}}]
+    )
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)] = Field(
+        ("cpu",),
+        description="Both sides run on each of these: cpu, cuda, cuda:N.",
+        examples=[["cpu", "cuda:0"]],
+    )
+    numerics: Annotated[NumericsSpec, as_mapping("preset", Preset | NumericsSpec)] = Field(
+        default_factory=NumericsSpec,
+        description="strict, default, or a mapping of single settings over one of them.",
+        examples=["strict", {"preset": "strict", "tf32": True}],
+    )
+    tolerances: Tolerances = Field(
+        default_factory=lambda: {"*": ToleranceSpec()},
+        description="Pattern of outputs -> tolerance; the most specific pattern wins. With `components`: of "
+        "the pipeline's outputs.",
+        examples=[{"*": {"atol": 1.0e-4, "rtol": 1.0e-4}}],
+    )
+    onnxruntime: OnnxRuntimeSpec = Field(
+        default_factory=OnnxRuntimeSpec,
+        description="Options of ONNX Runtime.",
+        examples=[{"optimization": "disable_all"}],
+    )
+    limits: LimitsSpec = Field(
+        default_factory=LimitsSpec,
+        description="Limits of time and memory.",
+        examples=[{"timeout": 600, "memory": "8GiB"}],
+    )
+    performance: PerformanceSpec = Field(
+        default_factory=PerformanceSpec,
+        description="How latency is measured.",
+        examples=[{"runs": 5, "warmup": 1}],
+    )

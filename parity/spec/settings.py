@@ -1,0 +1,101 @@
+"""The part of the schema about how both sides run."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parity.records.jobs import Optimization
+from parity.spec.fields import ByteSize, Option, SpecModel, Text
+
+Preset = Literal["strict", "default"]
+
+
+class NumericsSpec(SpecModel):
+    """Settings of both frameworks: a preset, and single settings that win over it."""
+
+    preset: Preset = Field(
+        "strict", description="`strict` for comparable arithmetic, `default` to leave the frameworks alone.",
+        examples=["strict"],
+    )  # fmt: skip
+    grad: bool | None = Field(None, description="torch.set_grad_enabled.", examples=[False])
+    cudnn_benchmark: bool | None = Field(
+        None, description="torch.backends.cudnn.benchmark.", examples=[False]
+    )
+    cudnn_deterministic: bool | None = Field(
+        None, description="torch.backends.cudnn.deterministic.", examples=[True]
+    )
+    deterministic_algorithms: bool | None = Field(
+        None,
+        description="torch.use_deterministic_algorithms; an operation that has none warns and runs.",
+        examples=[True],
+    )
+    tf32: bool | None = Field(
+        None,
+        description="TF32 in matmul and cuDNN of PyTorch, and `use_tf32` of ONNX Runtime.",
+        examples=[False],
+    )
+    reduced_precision_reduction: bool | None = Field(
+        None,
+        description="Whether PyTorch's float16 and bfloat16 matmuls may accumulate in less than float32.",
+        examples=[False],
+    )
+    optimization: Optimization | None = Field(
+        None, description="Graph optimization of ONNX Runtime.", examples=["disable_all"]
+    )
+    arena_extend_strategy: Literal["kNextPowerOfTwo", "kSameAsRequested"] | None = Field(
+        None, description="Option of ONNX Runtime's CUDA provider.", examples=["kNextPowerOfTwo"]
+    )
+    cudnn_conv_algo_search: Literal["EXHAUSTIVE", "HEURISTIC", "DEFAULT"] | None = Field(
+        None, description="Option of ONNX Runtime's CUDA provider.", examples=["HEURISTIC"]
+    )
+    do_copy_in_default_stream: bool | None = Field(
+        None, description="Option of ONNX Runtime's CUDA provider.", examples=[True]
+    )
+    deterministic_compute: bool | None = Field(
+        None, description="Session option `use_deterministic_compute` of ONNX Runtime.", examples=[True]
+    )
+    constant_folding: bool | None = Field(
+        None, description="Of an export that the gate makes and that does not say.", examples=[False]
+    )
+
+
+class OnnxRuntimeSpec(SpecModel):
+    """Options of ONNX Runtime itself; each wins over `numerics`."""
+
+    optimization: Optimization | None = Field(
+        None, description="Graph optimization level.", examples=["disable_all"]
+    )
+    provider_options: dict[Text, Option] = Field(
+        default_factory=dict,
+        description="Options of the execution provider of each device.",
+        examples=[{"cudnn_conv_use_max_workspace": "1"}],
+    )
+    session_config: dict[Text, Option] = Field(
+        default_factory=dict,
+        description="Configuration entries of the session.",
+        examples=[{"session.intra_op.allow_spinning": "0"}],
+    )
+
+
+class LimitsSpec(SpecModel):
+    """What a worker process may take; beyond it the case could not be judged."""
+
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        600, description="Seconds for each load, export and run.", examples=[600]
+    )
+    memory: ByteSize | None = Field(
+        None,
+        description="Resident memory of one worker with its children; no limit otherwise.",
+        examples=["8GiB"],
+    )
+
+
+class PerformanceSpec(SpecModel):
+    """How latency is measured: the median of several runs of each side, after a warm-up."""
+
+    runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        5, description="Timed runs of each side; 0 measures no latency.", examples=[5]
+    )
+    warmup: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        1, description="Runs before them that are not timed.", examples=[1]
+    )

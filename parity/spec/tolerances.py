@@ -1,0 +1,66 @@
+"""The tolerance of one pattern of outputs."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from parity.spec.fields import NonNegative, Share, SpecModel, Text
+
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+Mismatch = Annotated[float, Field(ge=0, le=1)]
+Quantiles = Annotated[dict[Share, NonNegative], Field(min_length=1)]
+
+
+class ToleranceSpec(SpecModel):
+    """How far an output may be from the reference. All that is given must hold.
+
+    An empty mapping asks for the element-wise check with the defaults of the output's dtype.
+    """
+
+    atol: NonNegative | None = Field(
+        None,
+        description="Element-wise: abs(candidate - reference) <= atol + rtol * abs(reference). Given one of atol "
+        "and rtol, the other is 0.",
+        examples=[1.0e-4],
+    )
+    rtol: NonNegative | None = Field(
+        None, description="The part of the element-wise bound relative to abs(reference).", examples=[1.0e-4]
+    )
+    max_abs: NonNegative | None = Field(None, description="Greatest absolute error.", examples=[1.0e-3])
+    mean_abs: NonNegative | None = Field(None, description="Mean absolute error.", examples=[1.0e-5])
+    rms: NonNegative | None = Field(None, description="Root of the mean squared error.", examples=[1.0e-5])
+    cosine: Cosine | None = Field(
+        None, description="Least cosine similarity of the two outputs, flattened.", examples=[0.9999]
+    )
+    snr_db: float | None = Field(
+        None,
+        description="Least signal-to-noise ratio in dB, 10 log10(sum r^2 / sum (c - r)^2).",
+        examples=[60],
+    )
+    ulp: NonNegative | None = Field(
+        None, description="Greatest distance in units in the last place of the output's dtype.", examples=[4]
+    )
+    quantile: Quantiles | None = Field(
+        None,
+        description="Share of the elements -> the absolute error that this share must not exceed.",
+        examples=[{0.999: 1.0e-3}],
+    )
+    mismatch: Mismatch | None = Field(
+        None,
+        description="Share of the elements that may be beyond atol + rtol * abs(reference), of the dtype's "
+        "defaults when neither is given.",
+        examples=[0.001],
+    )
+    exact: bool | None = Field(
+        None,
+        description="true: every element must be equal. false: integers, booleans and strings are judged "
+        "by the other criteria too.",
+        examples=[True],
+    )
+    equal_nan: bool = Field(
+        False, description="NaN meets NaN. Otherwise any NaN is a failure.", examples=[True]
+    )
+
+
+Tolerances = Annotated[dict[Text, ToleranceSpec], Field(min_length=1)]
+"""Pattern of outputs -> tolerance."""

@@ -1,0 +1,135 @@
+"""How named tensors reach a module's `forward`: by keyword where the names are its own, else by position."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from parity.worker.problems import Unable
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Names of the tensors that are passed by position, and of those by keyword, in the forward's order."""
+
+    positional: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order in which an exporter sees the tensors."""
+        return self.positional + self.keywords
+
+    def arguments(self, tensors: Tensors) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+        """The arguments of the call."""
+        return tuple(tensors[n] for n in self.positional), {n: tensors[n] for n in self.keywords}
+
+
+def forward_parameters(module: torch.nn.Module) -> list[inspect.Parameter]:
+    """The parameters of `forward` without `self`; any number of positional ones where it doesn't say."""
+    try:
+        return list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):
+        return [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
+
+
+def positional_names(module: torch.nn.Module) -> list[str]:
+    """Names of the parameters that can be passed by position."""
+    return [p.name for p in forward_parameters(module) if p.kind in _POSITIONAL]
+
+
+def bind(module: torch.nn.Module, names: Sequence[str], whose: str) -> Binding:
+    """Finds how tensors of these names are passed.
+
+    If each name is a parameter's, by keyword. If none is, by position in the order of `names`. If only some
+    are, by position too, as long as that gives those to the parameters of their name.
+
+    Args:
+        module: whose `forward` is called.
+        names: of the tensors, in the order of the ONNX file's inputs.
+        whose: names the module in an error.
+
+    Raises:
+        Unable: ``specification``; the names fit neither way, are too many, or leave a parameter without.
+    """
+    parameters = forward_parameters(module)
+    slots = [p.name for p in parameters if p.kind in _POSITIONAL]
+    by_keyword = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    if set(names) <= {*slots, *by_keyword}:
+        binding = _by_name(names, slots, by_keyword)
+    elif _takes_any_name(parameters):
+        binding = Binding(
+            tuple(s for s in slots if s in names), tuple(name for name in names if name not in slots)
+        )
+    else:
+        binding = _by_position(names, slots, by_keyword, parameters, whose)
+    filled = {*binding.keywords, *slots[: len(binding.positional)]}
+    missing = [p.name for p in parameters if _is_required(p) and p.name not in filled]
+    if missing:
+        raise Unable(
+            "specification",
+            f"the forward of {whose} needs {_listed(missing)}, the inputs are {_listed(names)}",
+            fix="name the inputs as the parameters of forward, or give one for each, in order",
+        )
+    return binding
+
+
+def _by_name(names: Sequence[str], slots: list[str], by_keyword: list[str]) -> Binding:
+    """By position up to the first parameter that is left out: exporters name inputs best so."""
+    given = 0
+    while given < len(slots) and slots[given] in names:
+        given += 1
+    return Binding(tuple(slots[:given]), tuple(name for name in slots[given:] + by_keyword if name in names))
+
+
+def _by_position(
+    names: Sequence[str],
+    slots: list[str],
+    by_keyword: list[str],
+    parameters: list[inspect.Parameter],
+    whose: str,
+) -> Binding:
+    for index, name in enumerate(names):
+        if name in by_keyword or (name in slots and slots.index(name) != index):
+            taker = slots[index] if index < len(slots) else "none"
+            strangers = [one for one in names if one not in {*slots, *by_keyword}]
+            raise Unable(
+                "specification",
+                f"the input {name!r} is named as a parameter of {whose}, {_listed(strangers)} is not, "
+                f"and by position {name!r} would be passed as {taker!r}",
+                fix=f"name all inputs as the parameters of forward ({_listed(slots + by_keyword)})",
+            )
+    takes_more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    if len(names) > len(slots) and not takes_more:
+        raise Unable(
+            "specification",
+            f"the forward of {whose} takes {_listed(slots)}, the inputs are {_listed(names)}",
+            fix="give as many inputs as forward has parameters",
+        )
+    return Binding(tuple(names))
+
+
+def _takes_any_name(parameters: list[inspect.Parameter]) -> bool:
+    """``forward(self, **inputs)``; not where ``*args`` leaves it open."""
+    kinds = {p.kind for p in parameters}
+    return inspect.Parameter.VAR_KEYWORD in kinds and not kinds & {
+        inspect.Parameter.VAR_POSITIONAL,
+        *_POSITIONAL,
+    }
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
+_VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})

@@ -1,0 +1,137 @@
+"""The candidate side: ONNX files in ONNX Runtime, each component alone and the pipeline as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parity.artifacts import Array, read_tensor, write_tensor
+from parity.records.jobs import (
+    MODEL,
+    MeasureLatency,
+    OpenSession,
+    Request,
+    RunCandidate,
+    StageCall,
+    StartCandidate,
+)
+from parity.records.outcomes import Answer, Latency, Loaded, Ran, SessionOpened
+from parity.records.tensors import TensorRecord
+from parity.worker.problems import Unable
+from parity.worker.profiling import PeakMemory, time_runs
+
+if TYPE_CHECKING:
+    from parity.worker.backends.onnxruntime import OnnxRuntime
+    from parity.worker.backends.onnxruntime_session import Session
+    from parity.worker.onnx_stages import OnnxPipeline
+
+
+class CandidateSide:
+    """Answers the requests of a candidate worker. PyTorch is imported for a pipeline or for CUDA only."""
+
+    def __init__(self) -> None:
+        self._job: StartCandidate | None = None
+        self._runtime: OnnxRuntime | None = None
+        self._pipeline: OnnxPipeline | None = None
+        self._sessions: dict[str, Session] = {}
+
+    def handle(self, request: Request) -> Answer:
+        """Raises `Unable` when there is no answer."""
+        match request:
+            case StartCandidate():
+                return self._start(request)
+            case OpenSession():
+                return self._open(request.component)
+            case RunCandidate():
+                return self._run(request)
+            case MeasureLatency():
+                return self._measure(request)
+            case _:
+                raise Unable("tool", f"a candidate worker was sent {type(request).__name__}")
+
+    def _start(self, job: StartCandidate) -> Loaded:
+        from parity.worker.backends.onnxruntime import OnnxRuntime
+
+        self._job, self._sessions = job, {}
+        self._runtime = runtime = OnnxRuntime(job.device, job.numerics, job.options)
+        settings, versions = runtime.build, runtime.versions
+        if job.pipeline is not None:
+            from parity.worker.onnx_stages import OnnxPipeline
+
+            self._pipeline = OnnxPipeline(
+                job.pipeline, job.base_dir, self._sessions, runtime.device, job.numerics
+            )
+            settings, versions = settings | self._pipeline.settings, versions | self._pipeline.versions
+        return Loaded(settings=settings, versions=versions, device=runtime.device_name, notes=runtime.notes)
+
+    def _open(self, name: str) -> SessionOpened:
+        if self._job is None or self._runtime is None:
+            raise Unable("tool", "the candidate worker was not started")
+        component = next((one for one in self._job.components if one.name == name), None)
+        if component is None:
+            raise Unable("tool", f"the candidate has no component {name!r}")
+        session = self._sessions[name] = self._runtime.open(component.onnx)
+        return SessionOpened(
+            component=name,
+            inputs=session.inputs,
+            outputs=session.outputs,
+            settings=self._runtime.settings(session),
+            providers=session.providers,
+        )
+
+    def _run(self, job: RunCandidate) -> Ran:
+        directory = Path(job.directory)
+        # Files by the call's place: component names are the user's, and need not be fit for folders.
+        folders = {(call.component, call.index): directory / f"call-{n}" for n, call in enumerate(job.calls)}
+        start = time.perf_counter()
+        with PeakMemory() as memory:
+            outputs: tuple[TensorRecord, ...] | None = None
+            done: dict[tuple[str, int], StageCall] = {}
+            if self._pipeline is not None:
+                chain, done = self._pipeline.run(job.inputs, job.calls, folders)
+                outputs = _write(directory / "pipeline", chain)
+            calls = tuple(
+                done.get((call.component, call.index))
+                or self._run_alone(call, folders[call.component, call.index])
+                for call in job.calls
+            )
+        return Ran(
+            calls=calls,
+            outputs=outputs,
+            seconds=time.perf_counter() - start,
+            peak_rss_bytes=memory.rss_bytes,
+        )
+
+    def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
+        """One component on the very inputs that the reference's component had."""
+        session = self._session(call.component)
+        feeds = _read(session, call.inputs, call.component)
+        outputs = _write(folder, session.run(feeds))
+        return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
+
+    def _measure(self, job: MeasureLatency) -> Latency:
+        if self._pipeline is not None:
+            run, synchronize = self._pipeline.prepare(job.inputs)
+            return time_runs(run, synchronize, job.warmup, job.runs)
+        session = self._session(MODEL)
+        run = session.prepare(_read(session, job.inputs.tensors, MODEL))
+        return time_runs(run, lambda: None, job.warmup, job.runs)
+
+    def _session(self, component: str) -> Session:
+        if component not in self._sessions:
+            raise Unable("tool", f"no session of component {component!r} was opened")
+        return self._sessions[component]
+
+
+def _read(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
+    """The saved tensors by the names of the session's inputs."""
+    whose = "the model" if component == MODEL else f"component {component!r}"
+    names = session.names_for([tensor.name for tensor in tensors], whose)
+    by_name = {tensor.name: read_tensor(tensor) for tensor in tensors}
+    return {wanted: by_name[given] for wanted, given in names.items()}
+
+
+def _write(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+    return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

@@ -1,0 +1,202 @@
+"""Loading a checkpoint into a module: nothing in the file is executed, and every key must fit."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from parity.worker.checkpoint_report import keys_differ, misfits, report
+from parity.worker.problems import Unable, user_code
+
+# Where trainers put the state dict of the model, and what wrappers put before its keys.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+
+_State = dict[str, Any]
+
+
+def load_checkpoint(module: torch.nn.Module, path: Path, key: str | None) -> tuple[str, ...]:
+    """Loads the file into the module, strictly. Returns what a user should know of it.
+
+    A state dict is found by itself in the usual layouts, and the prefixes of wrappers (`DataParallel`,
+    `torch.compile`, Lightning) are stripped if, and only if, that makes all keys match.
+
+    Args:
+        module: gets the values; on the CPU.
+        path: a .safetensors file, or one that `torch.save` made (.pth, .pt, .ckpt).
+        key: where in the file the state dict is, joined by dots; or a prefix of its keys.
+
+    Raises:
+        Unable: the file can't be read safely, or its keys, shapes or dtypes are not the module's.
+    """
+    data = _read(path)
+    candidates = list(_candidates(_at_key(data, key, path) if key else data))
+    if not candidates:
+        raise Unable(
+            "model",
+            f"{path.name} holds no state dict, but {_contents(data)}",
+            fix="save model.state_dict(), or name its place with 'checkpoint_key'",
+        )
+    expected = module.state_dict()
+    exact = [state for state in candidates if not keys_differ(state, expected)]
+    if len(exact) > 1:
+        raise Unable(
+            "model",
+            f"{path.name} holds {len(exact)} state dicts that fit the model",
+            fix="name the one to use with 'checkpoint_key'",
+        )
+    # A module may still know how to take other keys, those of its older versions for instance.
+    state = exact[0] if exact else min(candidates, key=lambda state: keys_differ(state, expected))
+    return _load_strictly(module, state, expected, path)
+
+
+def _load_strictly(module: torch.nn.Module, state: _State, expected: _State, path: Path) -> tuple[str, ...]:
+    bad = misfits(state, expected)
+    if bad:
+        raise report(path, state, expected, detail="")
+    ignored = [key for key, value in state.items() if key not in expected and not _is_tensor(value)]
+    weights = {key: value for key, value in state.items() if key not in ignored}
+    try:
+        with user_code("loading the checkpoint into the model"):
+            refused = module.load_state_dict(weights, strict=True)
+    except Unable as error:
+        if isinstance(error.__cause__, RuntimeError):
+            raise report(path, weights, expected, detail=str(error.__cause__)) from error
+        raise
+    # A module's own load_state_dict may be lenient; the gate is not.
+    if refused is not None and (refused.missing_keys or refused.unexpected_keys):
+        raise report(path, weights, expected, detail=str(refused))
+    return _notes(weights, expected, ignored, path)
+
+
+def _notes(weights: _State, expected: _State, ignored: list[str], path: Path) -> tuple[str, ...]:
+    notes = []
+    if ignored:
+        notes.append(f"{path.name}: entries that are no tensors were left out: {', '.join(ignored[:10])}")
+    cast: dict[tuple[str, str], int] = {}
+    for key, value in weights.items():
+        if _is_tensor(value) and key in expected and value.dtype != expected[key].dtype:
+            pair = (str(value.dtype), str(expected[key].dtype))
+            cast[pair] = cast.get(pair, 0) + 1
+    for (saved, own), count in cast.items():
+        notes.append(f"{path.name}: {count} tensors saved as {saved} were cast to the model's {own}")
+    return tuple(notes)
+
+
+def _candidates(data: object) -> Iterator[_State]:
+    """Every state dict that the data may be meant as: itself or what a wrapper holds, prefixes on and off."""
+    if not isinstance(data, Mapping):
+        return
+    if any(_is_tensor(value) for value in data.values()):
+        state = {str(key): value for key, value in data.items()}
+        yield state
+        yield from _without_prefixes(state)
+    for wrapper in _WRAPPERS:
+        yield from _candidates(data.get(wrapper))
+
+
+def _without_prefixes(state: _State) -> Iterator[_State]:
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key, value in state.items() if _is_tensor(value)):
+            shorter = {key.removeprefix(prefix): value for key, value in state.items()}
+            yield shorter
+            yield from _without_prefixes(shorter)
+
+
+def _at_key(data: object, key: str, path: Path) -> object:
+    """At ``a.b``: the entry of that name, ``b`` in the entry ``a``, or all keys that begin ``a.b.``."""
+    if isinstance(data, Mapping):
+        if key in data:
+            return data[key]
+        head, _, rest = key.partition(".")
+        if rest and isinstance(data.get(head), Mapping):
+            return _at_key(data[head], rest, path)
+        part = {k.removeprefix(f"{key}."): v for k, v in data.items() if str(k).startswith(f"{key}.")}
+        if part:
+            return part
+    raise Unable(
+        "model",
+        f"{path.name} has nothing at the checkpoint_key {key!r}, but {_contents(data)}",
+        fix="name one of these",
+    )
+
+
+def _read(path: Path) -> object:
+    """The contents of the file. Nothing of it is executed: weights only, or safetensors."""
+    if not path.is_file():
+        raise Unable(
+            "specification", f"there is no checkpoint {path}", fix="paths are relative to the specification"
+        )
+    if path.stat().st_size == 0:
+        raise Unable("model", f"the checkpoint {path} is empty", fix="save or copy it again")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+
+
+def _read_safetensors(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise Unable(
+            "model",
+            f"{path.name} is no safetensors file, or it is damaged",
+            fix="copy it again whole; a file of torch.save must end in .pth, .pt or .ckpt",
+            detail=str(error),
+        ) from error
+
+
+def _read_pickled(path: Path) -> object:
+    zipped = zipfile.is_zipfile(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange formats, which the errors below are about
+            # Mapped, a checkpoint of any size costs no memory but the module's; the old format has no map.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except Exception as error:  # a damaged pickle raises anything at all
+        raise _unreadable(path, zipped, error) from error
+
+
+def _unreadable(path: Path, zipped: bool, error: Exception) -> Unable:
+    text = str(error)
+    with path.open("rb") as file:
+        start = file.read(2)
+    detail = text
+    if isinstance(error, pickle.UnpicklingError):
+        # PyTorch's own text recommends weights_only=False, which is what a bomb is waiting for.
+        detail = ""
+        refused = re.search(r"GLOBAL ([\w.]+)", text)
+        problem = (
+            f"holds more than weights{f' ({refused[1]})' if refused else ''}: refused, nothing of it was run"
+        )
+        fix = "save model.state_dict() alone with torch.save, or use .safetensors"
+    elif "TorchScript" in text:
+        problem, fix = "is a TorchScript archive, no checkpoint", "save model.state_dict() with torch.save"
+    elif start == b"PK" and not zipped:
+        problem, fix = "is truncated: its end is missing", "copy it again whole"
+    else:
+        problem, fix = (
+            "is no PyTorch checkpoint, or is damaged",
+            "copy it again whole, or save it with torch.save",
+        )
+    return Unable("model", f"the checkpoint {path.name} {problem}", fix=fix, detail=detail)
+
+
+def _contents(data: object) -> str:
+    if not isinstance(data, Mapping):
+        return f"an object of type {type(data).__qualname__}"
+    names = [str(key) for key in data]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"the keys {', '.join(names[:10])}{more}" if names else "an empty dict"
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, torch.Tensor)

@@ -1,0 +1,103 @@
+"""The two exporters of PyTorch: how each is asked for the same thing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from parity.worker.problems import Unable
+
+# A protobuf message holds 2 GB; parameters beyond this go into a file beside the model.
+_INLINE_BYTES = 1_500_000_000
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What an exporter gets: the module in eval mode, the arguments of the example, and all names."""
+
+    module: torch.nn.Module
+    args: tuple[torch.Tensor, ...]
+    kwargs: dict[str, torch.Tensor]
+    input_names: tuple[str, ...]  # of args and kwargs, in order
+    output_names: tuple[str, ...]  # of the flattened result, in order
+    opset: int | None
+    constant_folding: bool | None
+    dynamic_shapes: dict[str, dict[int, str]]  # input name -> axis -> name of the dimension
+
+    @property
+    def examples(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each input's name and tensor."""
+        return zip(self.input_names, (*self.args, *self.kwargs.values()), strict=True)
+
+
+def export_torchscript(request: ExportRequest, path: Path) -> None:
+    """`torch.onnx.export(dynamo=False)`: traces the module."""
+    parameters = inspect.signature(request.module.forward).parameters
+    for name in request.kwargs:
+        if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise Unable(
+                "model",
+                f"the torchscript exporter can't pass {name!r}, which forward takes by keyword only",
+                fix="use `exporter: dynamo`, or let forward take it by position",
+            )
+    folding = request.constant_folding
+    torch.onnx.export(
+        request.module,
+        request.args,
+        path,
+        kwargs=request.kwargs,
+        input_names=request.input_names,
+        output_names=request.output_names,
+        opset_version=request.opset,
+        dynamic_axes=request.dynamic_shapes or None,
+        do_constant_folding=True if folding is None else folding,
+        keep_initializers_as_inputs=False,
+        dynamo=False,
+        verbose=False,
+    )
+
+
+def export_dynamo(request: ExportRequest, path: Path) -> None:
+    """`torch.onnx.export(dynamo=True)`: captures the module with `torch.export`.
+
+    Constant folding is a part of this exporter's optimizer, which fuses batch norms too: both or neither.
+    """
+    folding = request.constant_folding
+    values = (*request.module.parameters(), *request.module.buffers())
+    torch.onnx.export(
+        request.module,
+        request.args,
+        path,
+        kwargs=request.kwargs,
+        input_names=request.input_names,
+        output_names=request.output_names,
+        opset_version=request.opset,
+        dynamic_shapes=_dynamic_by_parameter(request),
+        optimize=True if folding is None else folding,
+        external_data=sum(value.nbytes for value in values) > _INLINE_BYTES,
+        keep_initializers_as_inputs=False,
+        dynamo=True,
+        verbose=False,
+    )
+
+
+def _dynamic_by_parameter(request: ExportRequest) -> dict[str, Any] | None:
+    """The dynamic axes in the structure of the forward's parameters, as `torch.export` wants them."""
+    if not request.dynamic_shapes:
+        return None
+    axes = {id(tensor): request.dynamic_shapes.get(name) for name, tensor in request.examples}
+
+    def of(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(of(one) for one in value)
+        if isinstance(value, dict):
+            return {name: of(one) for name, one in value.items()}
+        return axes[id(value)]
+
+    bound = inspect.signature(request.module.forward).bind(*request.args, **request.kwargs)
+    return {name: of(value) for name, value in bound.arguments.items()}

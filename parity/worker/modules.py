@@ -1,0 +1,182 @@
+"""The reference module: built, its checkpoint loaded, in eval mode, all of it on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from parity.records.jobs import ModelJob
+from parity.registry import LOADERS, resolve
+from parity.worker.checkpoints import load_checkpoint
+from parity.worker.loaders import Loader
+from parity.worker.problems import Unable, user_code
+
+_SHOWN = 10
+
+
+def build_module(job: ModelJob, base_dir: Path) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """The module that the loader makes, with its checkpoint; on the CPU, in whatever mode.
+
+    Returns:
+        The module, and what a user should know about the checkpoint.
+
+    Raises:
+        Unable: see the loader and `load_checkpoint`.
+    """
+    if job.loader not in LOADERS:
+        known = ", ".join(sorted(LOADERS))
+        raise Unable("specification", f"there is no model loader {job.loader!r}", fix=f"use one of: {known}")
+    loader: Loader = resolve(LOADERS[job.loader])
+    module = loader(job, base_dir)
+    if job.checkpoint is None:
+        return module, ()
+    return module, load_checkpoint(module, Path(job.checkpoint), job.checkpoint_key)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        Unable: ``device``; PyTorch can't use it here, with the reason.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise Unable("device", f"PyTorch knows no device {name!r}", fix="use cpu or cuda:0") from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise Unable("device", f"the device {name!r} is not supported", fix="use cpu or cuda:0")
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise Unable(
+            "device",
+            f"{name} is not available: this PyTorch build ({torch.__version__}) has no CUDA",
+            fix="install a CUDA build of PyTorch, or leave the device out",
+        )
+    if not torch.cuda.is_available():
+        raise Unable(
+            "device",
+            f"{name} is not available: PyTorch {torch.__version__} finds no usable NVIDIA driver or GPU",
+            fix="check nvidia-smi; in a container, start it with --gpus all",
+            detail=_why_no_cuda(),
+        )
+    index, count = device.index or 0, torch.cuda.device_count()
+    if index >= count:
+        raise Unable(
+            "device",
+            f"{name} is not available: there are {count} CUDA devices",
+            fix=f"use cuda:0 to cuda:{count - 1}",
+        )
+    return torch.device("cuda", index)
+
+
+def device_name(device: torch.device) -> str:
+    """As the framework names it: ``cpu``, ``NVIDIA H200``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str, ...]:
+    """Moves the module and checks that all of it is there.
+
+    Returns:
+        Notes on plain tensor attributes that `.to()` leaves behind: the usual cause of two devices in one
+        operation.
+
+    Raises:
+        Unable: a parameter or buffer is not on the device after it, or there is no room.
+    """
+    with running(f"moving {whose} to {device}", device):
+        module.to(device)
+    named = [*module.named_parameters(), *module.named_buffers()]
+    elsewhere = [f"{name} ({tensor.device})" for name, tensor in named if tensor.device != device]
+    if elsewhere:
+        raise Unable(
+            "model",
+            f"{_listed(elsewhere)} of {whose} did not move to {device}",
+            fix="a module that overrides .to() or _apply() must move its parameters and buffers",
+        )
+    stray = [
+        f"{path}.{attribute}".lstrip(".")
+        for path, child in module.named_modules()
+        for attribute, value in vars(child).items()
+        if isinstance(value, torch.Tensor) and value.device != device
+    ]
+    if not stray:
+        return ()
+    return (
+        f"{whose}: {_listed(stray)}: not on {device}; tensors that are no buffers don't move with the module",
+    )
+
+
+def enforce_eval(module: torch.nn.Module, whose: str) -> tuple[str, ...]:
+    """Puts the whole tree in eval mode, also what overrides `eval` or `train`. Returns notes on the latter.
+
+    Raises:
+        Unable: a module can't be put in eval mode.
+    """
+    with user_code(f"calling eval() on {whose}"):
+        module.eval()
+    resisting = {name: child for name, child in module.named_modules() if child.training}
+    for child in resisting.values():
+        with user_code(f"putting {type(child).__qualname__} in eval mode"):
+            child.training = False
+    still = [_name(name) for name, child in resisting.items() if child.training]
+    if still:
+        raise Unable(
+            "model",
+            f"{_listed(still)} of {whose} can't be put in eval mode",
+            fix="let 'training' be what eval() sets: a model in train mode is not what is exported",
+        )
+    if not resisting:
+        return ()
+    names = _listed([_name(name) for name in resisting])
+    return (f"{whose}: {names} stayed in train mode after eval(), and had to be put in eval mode",)
+
+
+@contextmanager
+def running(doing: str, device: torch.device) -> Iterator[None]:
+    """`user_code`, with a better answer to what goes wrong with devices."""
+    try:
+        with user_code(doing):
+            yield
+    except Unable as error:
+        cause = error.__cause__
+        if isinstance(cause, torch.OutOfMemoryError):
+            raise Unable(
+                "device",
+                f"{device} has not enough memory for {doing}",
+                fix="use smaller inputs, or a device with more memory",
+                detail=error.detail,
+            ) from cause
+        if "to be on the same device" in str(cause):
+            error.fix = (
+                "make tensors on the device of the inputs, and register constants with register_buffer "
+                "so that they move with the module"
+            )
+        raise
+
+
+def _why_no_cuda() -> str:
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return str(error)
+    return ""
+
+
+def _name(path: str) -> str:
+    return path or "the module itself"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,248 @@
+"""The reference side: PyTorch modules, each call of a component recorded, and the pipeline as a whole."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from parity.artifacts import read_tensor
+from parity.records.jobs import (
+    MODEL,
+    ExportOnnx,
+    LoadReference,
+    MaterializeProvider,
+    MaterializeSet,
+    MeasureLatency,
+    Request,
+    RunReference,
+)
+from parity.records.outcomes import Answer, Exported, Latency, Loaded, Materialized, Ran
+from parity.records.tensors import InputSet, TensorRecord
+from parity.worker import numerics
+from parity.worker.flattening import Leaf, flatten
+from parity.worker.inputs import materialize, write_set
+from parity.worker.inputs.provider import provided_sets
+from parity.worker.modules import (
+    build_module,
+    device_name,
+    enforce_eval,
+    find_device,
+    move,
+    running,
+    synchronize,
+)
+from parity.worker.problems import Unable
+from parity.worker.profiling import PeakMemory, time_runs
+from parity.worker.reference_component import ReferenceComponent, output_names
+from parity.worker.reference_stages import Example, Recorder, Stages, save
+from parity.worker.targets import import_target, prefer_imports_from
+from parity.worker.tensors import to_torch
+
+Tensors = dict[str, torch.Tensor]
+
+
+class ReferenceSide:
+    """Answers the requests of a reference worker: `LoadReference` first, then any of the others."""
+
+    def __init__(self) -> None:
+        self._loaded: _Reference | None = None
+
+    def handle(self, request: Request) -> Answer:
+        """The answer to one request.
+
+        Raises:
+            Unable: there is none, with the reason.
+        """
+        match request:
+            case LoadReference():
+                return self._load(request)
+            case MaterializeSet():
+                inputs = materialize(request.id, request.source, Path(request.directory))
+                return Materialized(sets=(inputs,))
+            case MaterializeProvider():
+                return self._reference.materialize_provider(request)
+            case RunReference():
+                return self._reference.run(request)
+            case ExportOnnx():
+                return self._reference.export(request)
+            case MeasureLatency():
+                return self._reference.measure(request)
+            case _:
+                raise Unable("tool", f"a reference worker was sent {type(request).__name__}")
+
+    @property
+    def _reference(self) -> _Reference:
+        if self._loaded is None:
+            raise Unable("tool", "the reference is not loaded")
+        return self._loaded
+
+    def _load(self, job: LoadReference) -> Loaded:
+        device = find_device(job.device)
+        base_dir = Path(job.base_dir)
+        prefer_imports_from(base_dir)
+        numerics.apply(job.numerics)
+        components: dict[str, ReferenceComponent] = {}
+        notes: list[str] = []
+        for one in job.components:
+            module, about = build_module(one.model, base_dir)
+            component = components[one.name] = ReferenceComponent(one, module, device)
+            notes += about
+            notes += enforce_eval(module, component.whose)
+            notes += move(module, device, component.whose)
+        pipeline = _pipeline(job.pipeline, base_dir) if job.pipeline else None
+        numerics.apply(job.numerics)  # again: importing the user's code may have set other things
+        self._loaded = _Reference(job, device, components, pipeline)
+        return Loaded(
+            settings=numerics.settings(), versions=_versions(), device=device_name(device), notes=tuple(notes)
+        )
+
+
+class _Reference:
+    """A reference that is loaded."""
+
+    def __init__(
+        self,
+        job: LoadReference,
+        device: torch.device,
+        components: dict[str, ReferenceComponent],
+        pipeline: Callable[..., Any] | None,
+    ) -> None:
+        self._job, self._device = job, device
+        self._components, self._pipeline = components, pipeline
+        self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
+        self._changes_inputs = False  # whether the model has written into an input of the last run
+
+    def materialize_provider(self, request: MaterializeProvider) -> Materialized:
+        base_dir, directory = Path(self._job.base_dir), Path(request.directory)
+        sets = provided_sets(request.target, base_dir, request.samples)
+        return Materialized(
+            sets=tuple(write_set(str(n), tensors, directory / str(n)) for n, tensors in enumerate(sets))
+        )
+
+    def run(self, request: RunReference) -> Ran:
+        self._prepare()
+        recorder = Recorder(Path(request.directory))
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        start = time.perf_counter()
+        with PeakMemory() as memory:
+            tensors = self._tensors(request.inputs)
+            versions = [tensor._version for tensor in tensors.values()]
+            if self._pipeline is None:
+                self._run_model(request, tensors, recorder)
+                outputs = None
+            else:
+                outputs = save(self._run_pipeline(tensors, recorder), Path(request.directory) / "pipeline")
+            self._changes_inputs = versions != [tensor._version for tensor in tensors.values()]
+            synchronize(self._device)
+        for example in reversed(recorder.examples):  # the first call of each component stays
+            self._examples[request.case, example.call.component] = example
+        on_gpu = self._device.type == "cuda"
+        return Ran(
+            calls=recorder.calls,
+            outputs=outputs,
+            seconds=time.perf_counter() - start,
+            peak_rss_bytes=memory.rss_bytes,
+            peak_device_bytes=torch.cuda.max_memory_allocated(self._device) if on_gpu else None,
+        )
+
+    def export(self, request: ExportOnnx) -> Exported:
+        from parity.worker.reference_export import export  # and onnx, which nothing else here needs
+
+        component = self._components.get(request.component)
+        example = self._examples.get((request.case, request.component))
+        if component is None:
+            raise Unable("tool", f"the reference has no component {request.component!r}")
+        if example is None:
+            raise Unable(
+                "user-code",
+                f"{component.whose} can't be exported: it was not called with the inputs {request.case}",
+                fix="call it in the pipeline: its first call is the example that the exporter follows",
+            )
+        self._prepare()
+        tensors = self._read(example.call.inputs)
+        return export(component, example, tensors, self._job.numerics.constant_folding)
+
+    def measure(self, request: MeasureLatency) -> Latency:
+        self._prepare()
+        tensors = self._tensors(request.inputs)
+
+        def fresh() -> Tensors:
+            if self._changes_inputs:
+                return {name: tensor.clone() for name, tensor in tensors.items()}
+            return dict(tensors)
+
+        if self._pipeline is None:
+            component = self._components[MODEL]
+            binding = component.bind(tensors)
+
+            def run() -> object:
+                return component.forward(binding, fresh())
+        else:
+
+            def run() -> object:
+                return self._call_pipeline(Stages(self._components, None), fresh())
+
+        return time_runs(run, lambda: synchronize(self._device), request.warmup, request.runs)
+
+    def _prepare(self) -> None:
+        """User code may have changed settings or modes since."""
+        numerics.apply(self._job.numerics)
+        for component in self._components.values():
+            enforce_eval(component.module, component.whose)
+
+    def _run_model(self, request: RunReference, tensors: Tensors, recorder: Recorder) -> None:
+        component = self._components[MODEL]
+        binding = component.bind(tensors)
+        component.check(request.inputs.tensors)
+        leaves = component.run(binding, tensors)
+        names = output_names(component.job, leaves, component.whose)
+        outputs = save(leaves, Path(request.directory) / "outputs")
+        recorder.end(MODEL, binding, request.inputs.tensors, outputs, tuple(names.values()))
+
+    def _run_pipeline(self, tensors: Tensors, recorder: Recorder) -> dict[str, Leaf]:
+        result = self._call_pipeline(Stages(self._components, recorder), dict(tensors))
+        return flatten(result, origin="the pipeline")
+
+    def _call_pipeline(self, stages: Stages, tensors: Tensors) -> object:
+        assert self._pipeline is not None
+        with running(f"running the pipeline with PyTorch stages on {self._device}", self._device):
+            result: object = self._pipeline(stages, tensors)
+        if stages.failure is not None:  # the user's code has caught it
+            raise stages.failure
+        return result
+
+    def _tensors(self, inputs: InputSet) -> Tensors:
+        return self._read(inputs.tensors)
+
+    def _read(self, records: tuple[TensorRecord, ...]) -> Tensors:
+        """New tensors on the device: what a model writes into them stays there."""
+        return {record.name: to_torch(read_tensor(record), self._device, record.name) for record in records}
+
+
+def _pipeline(target: str, base_dir: Path) -> Callable[..., Any]:
+    pipeline = import_target(target, base_dir)
+    try:
+        inspect.signature(pipeline).bind({}, {})
+    except TypeError as error:
+        raise Unable(
+            "specification",
+            f"the pipeline {target} can't be called as run(stages, inputs): {error}",
+            fix="define it as `def run(stages, inputs):`",
+        ) from error
+    except ValueError:  # some callables written in C don't say what they take
+        pass
+    return pipeline
+
+
+def _versions() -> dict[str, str]:
+    versions = {"torch": str(torch.__version__), "numpy": np.__version__}
+    if torch.version.cuda is not None:
+        versions |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
+    return versions

@@ -1,0 +1,204 @@
+"""One component of the reference: a PyTorch module that takes and gives tensors by their ONNX names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NoReturn
+
+import torch
+
+from parity.records.jobs import MODEL, ComponentJob
+from parity.records.tensors import TensorRecord, ValueInfo
+from parity.worker.binding import Binding, Tensors, bind, positional_names
+from parity.worker.flattening import Leaf, flatten
+from parity.worker.modules import running
+from parity.worker.onnx_files import read_signature
+from parity.worker.problems import Unable
+
+
+class ReferenceComponent:
+    """A module that is ready to run, and the ONNX file whose names it answers to.
+
+    The file is read when it is needed first, so that a damaged one is no reason not to run the others.
+    """
+
+    def __init__(self, job: ComponentJob, module: torch.nn.Module, device: torch.device) -> None:
+        self.job, self.module, self.device = job, module, device
+
+    @property
+    def name(self) -> str:
+        """The component's name in the specification."""
+        return self.job.name
+
+    @property
+    def whose(self) -> str:
+        """Names the component in an error."""
+        return "the model" if self.name == MODEL else f"component {self.name!r}"
+
+    @cached_property
+    def signature(self) -> tuple[tuple[ValueInfo, ...], tuple[ValueInfo, ...]] | None:
+        """Inputs and outputs of the ONNX file; None when the gate makes the file itself."""
+        return None if self.job.export else read_signature(self.job.onnx)
+
+    def forward(self, binding: Binding, tensors: Tensors) -> object:
+        """What the module returns, as it is."""
+        args, kwargs = binding.arguments(tensors)
+        with running(f"running {self.whose} in PyTorch on {self.device}", self.device):
+            result: object = self.module(*args, **kwargs)
+        return result
+
+    def run(self, binding: Binding, tensors: Tensors) -> dict[str, Leaf]:
+        """The flattened result of the module by path."""
+        return flatten(self.forward(binding, tensors), origin=self.whose)
+
+    def bind(self, names: Iterable[str]) -> Binding:
+        """How inputs of these names are passed; those of an ONNX file come in its order.
+
+        Raises:
+            Unable: ``specification``; the names are not the ONNX file's, or fit no parameters.
+        """
+        given = list(names)
+        if self.signature is None:
+            return bind(self.module, given, self.whose)
+        declared = [value.name for value in self.signature[0]]
+        for name in given:
+            if name not in declared:
+                self._unknown("input", name, declared)
+        missing = [name for name in declared if name not in given]
+        if missing:
+            raise Unable(
+                "specification",
+                f"the input {missing[0]!r} of {self.job.onnx} is not given; given are {_listed(given)}",
+                fix="give every input of the ONNX file",
+            )
+        return bind(self.module, declared, self.whose)
+
+    def by_position(self, names: Sequence[str]) -> Binding:
+        """Passes tensors by position whatever their names are, as long as none is missing or unknown."""
+        if self.signature is not None and len(names) != len(self.signature[0]):
+            self.bind(names)  # says which is missing
+        return Binding(tuple(names))
+
+    def names_of(self, args: int, keywords: Sequence[str]) -> list[str]:
+        """ONNX names of what a pipeline passes: `args` tensors by position, then these keywords.
+
+        Raises:
+            Unable: ``specification``; there are too many, or one is given twice.
+        """
+        if self.signature is None:
+            order = positional_names(self.module)
+        else:
+            order = [value.name for value in self.signature[0]]
+        twice = [name for name in keywords if name in order[:args]]
+        if args > len(order) or twice:
+            raise Unable(
+                "specification",
+                f"the pipeline calls {self.whose} with {args} tensors by position and {_listed(keywords)} "
+                f"by name, it takes {_listed(order)}",
+                fix="pass each input once, by position in this order or by name",
+            )
+        return [*order[:args], *keywords]
+
+    def check(self, records: Iterable[TensorRecord]) -> None:
+        """Holds the inputs of a case against what the ONNX file declares.
+
+        Raises:
+            Unable: ``specification``; a dtype or shape is another.
+        """
+        declared = {value.name: value for value in self.signature[0]} if self.signature else {}
+        for record in records:
+            value = declared.get(record.name)
+            if value is None:
+                continue
+            if value.dtype not in {record.dtype, "undefined"}:
+                self._differs(record, value, "dtype")
+            if value.shape is not None and not _fits(record.shape, value.shape):
+                self._differs(record, value, "shape")
+
+    def by_onnx_name(self, leaves: dict[str, Leaf]) -> dict[str, Leaf]:
+        """The result by ONNX output name, in the order of the ONNX outputs.
+
+        Raises:
+            Unable: ``specification``; a path is not in the result, or the counts differ.
+        """
+        names = output_names(self.job, leaves, self.whose)
+        if self.signature is None:
+            return {name: leaves[path] for path, name in names.items()}
+        declared = [value.name for value in self.signature[1]]
+        if self.job.outputs:
+            for name in self.job.outputs:
+                if name not in declared:
+                    self._unknown("output", name, declared)
+            return {name: leaves[self.job.outputs[name]] for name in declared if name in self.job.outputs}
+        if set(declared) == leaves.keys():
+            return {name: leaves[name] for name in declared}
+        if len(declared) != len(leaves):
+            raise Unable(
+                "specification",
+                f"{self.whose} returns {len(leaves)} tensors ({_listed(leaves)}), "
+                f"{self.job.onnx} has {len(declared)} outputs ({_listed(declared)})",
+                fix="map each ONNX output to a path in the PyTorch result with 'outputs'",
+            )
+        return dict(zip(declared, leaves.values(), strict=True))
+
+    def _unknown(self, role: str, name: str, declared: list[str]) -> NoReturn:
+        near = difflib.get_close_matches(name, declared, 1)
+        raise Unable(
+            "specification",
+            f"{self.job.onnx} has no {role} {name!r}; it has {_listed(declared)}",
+            fix=f"did you mean {near[0]!r}?" if near else f"use the names of the ONNX file's {role}s",
+        )
+
+    def _differs(self, record: TensorRecord, value: ValueInfo, what: str) -> NoReturn:
+        shape = "any shape" if value.shape is None else _shape(value.shape)
+        raise Unable(
+            "specification",
+            f"the input {record.name!r} is {record.dtype}{_shape(record.shape)}, "
+            f"{self.job.onnx} takes {value.dtype}{shape}",
+            fix=f"give it the {what} that the ONNX file declares, or export the file for this one",
+        )
+
+
+def output_names(job: ComponentJob, paths: Iterable[str], whose: str) -> dict[str, str]:
+    """Path in the PyTorch result -> name of the ONNX output, in the order of the result.
+
+    A path that `job.outputs` does not map keeps its own name; one that is a mere position gets a word
+    before it, ``output_0``, since exporters take no number for a name.
+
+    Raises:
+        Unable: ``specification``; a mapped path is not in the result, or is mapped twice.
+    """
+    known = list(paths)
+    by_path: dict[str, str] = {}
+    for name, path in job.outputs.items():
+        if path not in known:
+            near = difflib.get_close_matches(path, known, 1)
+            raise Unable(
+                "specification",
+                f"outputs: {name!r} is nowhere: the result of {whose} has no {path!r}, but {_listed(known)}",
+                fix=f"did you mean {near[0]!r}?" if near else "use one of these paths",
+            )
+        if path in by_path and job.export:
+            raise Unable(
+                "specification",
+                f"outputs: {by_path[path]!r} and {name!r} are both the path {path!r}",
+                fix="give each output that is exported one name",
+            )
+        by_path[path] = name
+    return {path: by_path.get(path) or (f"output_{path}" if path.isdecimal() else path) for path in known}
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:
+    return len(shape) == len(declared) and all(
+        size == own for size, own in zip(shape, declared, strict=True) if isinstance(own, int)
+    )
+
+
+def _shape(shape: Sequence[int | str | None]) -> str:
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"

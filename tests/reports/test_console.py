@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support import reports as made
+
+from parity.records.results import Report
+from parity.reports.console import print_report, report_console
+from parity.reports.progress import ProgressView
+
+KINDS = made.all_kinds()
+
+
+def printed(report: Report, width: int = 110, **options: object) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, markup=False, emoji=False, highlight=False, **options)  # type: ignore[arg-type]
+    print_report(report, {"junit.xml": Path("parity-report/junit.xml")}, console)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [60, 80, 110, 200])
+def test_no_line_is_wider_than_the_console_nor_obeyed_by_a_runner(kind: str, width: int) -> None:
+    text = printed(KINDS[kind], width)
+    if width >= 80:
+        assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+    assert "##[" not in text
+
+
+def test_a_sound_run_is_a_table_and_a_verdict() -> None:
+    lines = printed(KINDS["green"]).rstrip().splitlines()
+    assert lines[-1] == "✓ 13 outputs within tolerance  3 cases, 6.2 s, reports in parity-report"
+    assert sum("✓" in line for line in lines) == 14
+    assert not any("✗" in line or "│" in line for line in lines)
+
+
+def test_forty_input_sets_are_no_longer_than_one() -> None:
+    assert len(printed(made.green_sets(40)).splitlines()) == len(printed(KINDS["green"]).splitlines())
+
+
+def test_a_failed_output_tells_all_its_figures() -> None:
+    text = printed(KINDS["one-fault"])
+    block = text[text.index("✗ backbone_head / heatmap  20.1 x its tolerance") :].split("\n\n")[0]
+    for said in (
+        "[0, 3, 85, 85]",
+        "reference 1.2354279, candidate 1.2374389, error 0.00201100",
+        "24,576 of 81,920 elements (30.0 %)",
+        "max 0.00201100, mean 5.23e-7, rms 3.42e-6, cosine > 0.999999",
+        f'atol 1e-4, rtol 1e-5 for "*" at {made.SPEC}:31',
+    ):
+        assert said in block
+    assert text.rstrip().splitlines()[-1].startswith("✗ 2 of 13 outputs beyond tolerance")
+
+
+def test_failures_come_first_and_failing_input_sets_are_named() -> None:
+    text = printed(KINDS["red"])
+    assert text.index("backbone_head") < text.index("voxel_encoder")
+    assert "1 of 4 beyond tolerance: 2" in text
+    assert "the shape is [1, 1, 64, 64]" in text
+    assert "NaN 0 → 412, inf 0 → 3, 415 unmatched" in text
+    assert "3 modules were in training mode" in text
+
+
+def test_at_eighty_columns_every_number_is_whole() -> None:
+    narrow = printed(KINDS["red"], 80)
+    for number in ("23,748 x", "0.00201", "1.00e-4", "1 of 4", "1.32 GiB → 887 MiB", "183 ms", "1.17 x"):
+        assert number in narrow
+
+
+def test_errors_have_place_fix_cases_and_last_words() -> None:
+    text = printed(KINDS["errors"])
+    for said in (
+        "! the device cuda:0 is not there",
+        "all of centerpoint-gpu",
+        "raise limits.timeout",
+        f"{made.SPEC}:52:12",
+        "and 17 more",
+        "│ RuntimeError: Expected all tensors to be on the same device",
+        "skipped: declared as skipped: no sweep at night",
+    ):
+        assert said in text
+    assert "! 30 of 34 cases and 1 suite could not be judged" in text
+
+
+def test_thousands_of_outputs_stay_readable() -> None:
+    outputs = [made.output(f"passing.{i}", 1e-6) for i in range(3_000)]
+    outputs += [made.output(f"failing.{i}", 1.0 + i) for i in range(100)]
+    text = printed(made.report((made.case("model", tuple(outputs)),), 1))
+    assert all(f"failing.{i} " in text for i in range(100))
+    assert "2,960 more outputs within tolerance" in text
+    assert "80 more failed outputs" in text
+    assert len(text.splitlines()) < 400
+
+
+def test_colours_follow_the_terminal_and_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = printed(KINDS["one-fault"], force_terminal=True, color_system="standard")
+    assert re.search("\x1b\\[[0-9;]*31m", coloured)
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = printed(KINDS["one-fault"], force_terminal=True, color_system="standard")
+    assert not re.search("\x1b\\[[0-9;]*3[0-7]m", plain)
+
+
+def test_a_log_in_a_poor_encoding_still_gets_its_report() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    print_report(KINDS["red"], {}, report_console(stream))
+    assert b"8 of 13 outputs beyond tolerance" in raw.getvalue()
+
+
+def test_a_log_has_room_for_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert report_console(io.StringIO()).width == 110
+    monkeypatch.setenv("COLUMNS", "90")
+    assert report_console(io.StringIO()).width == 90
+
+
+def test_progress_in_a_log_is_one_plain_line_for_each_step() -> None:
+    stream = io.StringIO()
+    with ProgressView(Console(file=stream, width=60)) as view:
+        view.update("loading the reference", 0, None)
+        view.update("centerpoint/cpu/0: reference", 1, 3)
+        view.update("centerpoint/cpu/0: reference", 1, 3)
+        view.update("::error::[bold]" + "x" * 100, 2, 3)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[0].endswith("]  loading the reference")
+    assert lines[1].endswith("]  1/3  centerpoint/cpu/0: reference")
+    assert "\x1b" not in stream.getvalue()
+    assert lines[2].startswith("[")
+    assert "2/3  ::error::[bold]x" in lines[2]
+
+
+def test_progress_on_a_terminal_leaves_nothing_behind() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None)
+    with ProgressView(console) as view:
+        view.update("case [1/2]", 1, 2)
+        assert view._live is not None
+        view._live.refresh()
+    text = stream.getvalue()
+    assert "case [1/2]" in text
+    assert "1/2" in text
+    assert text.endswith("\x1b[2K") or "\x1b[?25h" in text

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from cmarkgfm import github_flavored_markdown_to_html
+from cmarkgfm.cmark import Options
+from hypothesis import given
+from hypothesis import strategies as st
+from support import reports as made
+
+from parity.reports import markdown
+from parity.reports.escaping import code, prose
+
+KINDS = made.all_kinds()
+OURS = {"h2", "h3", "p", "strong", "code", "pre", "br", "ul", "li", "details", "summary"}
+OURS |= {"table", "thead", "tbody", "tr", "th", "td"}
+VOID = {"br"}
+
+
+class Reader(HTMLParser):
+    """The tags of a page, and its text outside <code> and <pre>, where GitHub looks for mentions."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.loose_text = ""
+        self.text = ""
+        self.attributes: set[str] = set()
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag in VOID or self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if not {"code", "pre"} & set(self.open):
+            self.loose_text += data
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+
+def page(text: str) -> Reader:
+    reader = Reader(github_flavored_markdown_to_html(text, Options.CMARK_OPT_UNSAFE))
+    assert not reader.open
+    return reader
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_our_own_tags_come_out(kind: str) -> None:
+    read = page(markdown.render(KINDS[kind]))
+    assert set(read.tags) <= OURS
+    assert read.attributes <= {"align", "lang"}
+    assert not re.search(r"@\w|#\d", read.loose_text)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", read.text)
+
+
+@given(
+    st.text(max_size=60)
+    | st.sampled_from(made.HOSTILE_NAMES)
+    | st.text("w.@:/#`|<>&[]()*_~\\ax", max_size=40)
+)
+def test_any_name_and_message_is_inert_in_a_table(name: str) -> None:
+    read = page(f"| a | b |\n| --- | --- |\n| {code(name)} | {prose(name)} |\n\nsaid: {prose(name)}\n")
+    assert set(read.tags) <= {"table", "thead", "tbody", "tr", "th", "td", "code", "p"}
+    assert read.tags.count("td") == 2
+    assert not re.search(r"@\w", read.loose_text)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "task_heads.0/heat-map", "出力<1>", "a|b", "x `y` *z*"])
+def test_a_name_reads_as_it_is(name: str) -> None:
+    assert page(code(name)).text.strip() == name
+    assert page(f"said: {prose(name)}").text.strip() == f"said: {name}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("green", "## ✅ parity: 13 outputs within tolerance"),
+        ("one-fault", "## ❌ parity: 2 of 13 outputs beyond tolerance"),
+        ("empty", "## ⛔ parity: nothing was compared"),
+    ],
+)
+def test_the_first_line_is_the_verdict(kind: str, line: str) -> None:
+    assert markdown.render(KINDS[kind]).splitlines()[0] == line
+
+
+def test_failures_stand_before_anything_folded_and_say_all() -> None:
+    text = markdown.render(KINDS["one-fault"])
+    head = page(text.partition("<details>")[0]).text
+    for said in (
+        "heatmap",
+        "0.00201",
+        "20.1\xa0x",
+        "[0,\xa03,\xa085,\xa085]",
+        "1.2354279",
+        "1.2374389",
+        "30.0\xa0%",
+    ):
+        assert said in head
+    assert "pillar_features" not in head
+
+
+def test_folded_parts_hold_settings_environment_and_hashes() -> None:
+    text = page(markdown.render(KINDS["green"])).text
+    for said in ("ORT_DISABLE_ALL", "cudnn_benchmark", "AMD EPYC", "torchscript", "183\xa0ms", "1.17\xa0x"):
+        assert said in text
+    assert made.points("0").sha256 in text
+
+
+def test_errors_say_what_where_and_how_to_mend_it() -> None:
+    text = page(markdown.render(KINDS["errors"]).partition("<details>")[0]).text
+    for said in (
+        "killed by SIGSEGV",
+        "and 17 more",
+        "parity.yml:52:12",
+        "raise limits.timeout",
+        "got mat2 is on",
+    ):
+        assert said in text
+
+
+def many(count: int, **changes: object) -> markdown.Report:
+    outputs = tuple(made.output(f"output.{i:05}", 1e-6) for i in range(count))
+    failing = tuple(made.output(f"failing.{i:05}", 0.5 + i) for i in range(30))
+    return made.report((made.case("model", (*outputs, *failing), **changes),), 1)
+
+
+def test_passing_rows_are_cut_first_and_between_rows() -> None:
+    report = many(20_000)
+    text = markdown.render(report)
+    assert len(text.encode()) <= markdown.SIZE_LIMIT
+    read = page(text)
+    assert all(f"failing.{i:05}" in text for i in range(30))
+    assert "Environment" in text
+    assert re.search(r"\n[\d,]+ more, see results.json\n", text)
+    assert read.tags.count("td") % 6 in range(6)  # parsed to the end
+    assert all(line.endswith(" |") for line in text.splitlines() if line.startswith("| "))
+
+
+@pytest.mark.parametrize("limit", [2_000, 6_000, 20_000, 60_000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_limit_holds_and_nothing_is_left_open(kind: str, limit: int) -> None:
+    text = markdown.render(KINDS[kind], limit)
+    assert len(text.encode()) <= limit
+    assert text.startswith("## ")
+    assert set(page(text).tags) <= OURS
+
+
+def test_a_small_limit_keeps_the_worst_failure_and_says_that_there_is_more() -> None:
+    text = markdown.render(many(10), 2_000)
+    assert "failing.00029" in text
+    assert "see results.json" in text

@@ -1,0 +1,141 @@
+"""The gate from the outside: specifications in, judged outputs and an exit status out."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.projects import FEATURES, Project, write_onnx
+
+TWO_STAGES = """\
+def run(stages, inputs):
+    hidden = stages["first"](inputs["x"])
+    (name,) = hidden
+    return {"result": next(iter(stages["second"](hidden[name]).values())), "hidden": hidden[name]}
+"""
+
+SECOND = """\
+import torch
+
+def build():
+    return torch.nn.Sequential(torch.nn.Softmax(dim=1))
+"""
+
+
+def test_a_sound_model_passes_with_every_figure_in_the_results(tmp_path: Path) -> None:
+    done = Project(tmp_path).run(performance={"runs": 3})
+    assert done.status == 0, done.stdout + done.stderr
+    (case,) = done.results["cases"]
+    assert case["id"] == "small/cpu/sample=0/model"
+    assert case["inputs"][0]["sha256"]
+    for side in ("reference_performance", "candidate_performance"):
+        assert case[side]["runs"] == 3
+        assert case[side]["latency_ms"] > 0
+        assert case[side]["peak_rss_bytes"] > 2**20
+    (output,) = case["outputs"]
+    assert output["measurement"]["elements"] == 6
+    assert output["factor"] <= 1
+    (suite,) = done.results["suites"]
+    settings = {side["side"]: side["settings"] for side in suite["sides"]}
+    assert settings["onnxruntime@cpu"]["optimization"] == "disable_all"
+    assert settings["torch@cpu"]["torch.backends.cudnn.benchmark"] is False
+    assert done.results["environment"]["versions"]["torch"]
+
+
+def test_a_fault_is_named_with_output_factor_and_index(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    write_onnx(tmp_path / "model.onnx", bias_shift=0.01)
+    done = project.run()
+    assert done.status == 1
+    (output,) = done.results["cases"][0]["outputs"]
+    assert output["status"] == "failed"
+    assert output["factor"] == pytest.approx(1000, rel=0.01)
+    assert len(output["measurement"]["worst"]["index"]) == 2
+    assert "y" in done.stdout
+    suite = ET.parse(tmp_path / "parity-report" / "junit.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "1"
+    assert (tmp_path / "parity-report" / "summary.md").read_text().startswith("## ")
+
+
+@pytest.mark.parametrize(
+    ("exporter", "opset"), [("torchscript", 16), ("dynamo", 18)], ids=["torchscript", "dynamo"]
+)
+def test_the_gate_exports_the_model_itself(tmp_path: Path, exporter: str, opset: int) -> None:
+    export = {"exporter": exporter, "opset": opset, "dynamic_shapes": {"x": {0: "batch"}}}
+    tensors = {"x": {"shape": ["batch", FEATURES], "dtype": "float32", "distribution": "uniform"}}
+    done = Project(tmp_path).run(
+        onnx={"path": "build/exported.onnx", "export": export},
+        inputs={"dims": {"batch": [1, 3]}, "samples": 2, "tensors": tensors},
+        tolerances=None,
+    )
+    assert done.status == 0, done.stdout + done.stderr
+    assert (tmp_path / "build" / "exported.onnx").stat().st_size > 0
+    assert {case["input_set"] for case in done.results["cases"]} == {
+        f"batch={batch},sample={sample}" for batch in (1, 3) for sample in (0, 1)
+    }
+    assert done.results["suites"][0]["exports"]["model"]["exporter"] == exporter
+
+
+def test_components_are_judged_alone_and_the_chain_end_to_end(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (tmp_path / "second.py").write_text(SECOND)
+    (tmp_path / "chain.py").write_text(TWO_STAGES)
+    write_onnx(tmp_path / "model.onnx", bias_shift=0.01)  # the fault is in the first component
+    done = project.run(
+        model=None,
+        onnx=None,
+        components={
+            "first": {
+                "model": {"loader": "python", "target": "model.py:build"},
+                "onnx": "model.onnx",
+                "tolerances": {"*": {"atol": 1e-5}},
+            },
+            "second": {
+                "model": {"loader": "python", "target": "second.py:build"},
+                "onnx": {"path": "second.onnx", "export": {"exporter": "torchscript"}},
+                "tolerances": {"*": {"atol": 1e-5}},
+            },
+        },
+        pipeline="chain.py:run",
+    )
+    assert done.status == 1, done.stdout + done.stderr
+    status = {case["subject"]: case["status"] for case in done.results["cases"]}
+    assert status == {"first": "failed", "second": "passed", "pipeline": "failed"}
+    chain = {output["name"] for case in done.results["cases"][2:] for output in case["outputs"]}
+    assert chain == {"result", "hidden"}
+
+
+def test_a_component_that_the_pipeline_never_calls_is_no_pass(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (tmp_path / "chain.py").write_text("def run(stages, inputs):\n    return stages['first'](inputs['x'])\n")
+    first = {"model": project.spec["model"], "onnx": "model.onnx", "tolerances": {"*": {"atol": 1e-5}}}
+    done = project.run(
+        model=None, onnx=None, components={"first": first, "second": first}, pipeline="chain.py:run"
+    )
+    assert done.status == 3
+    (never,) = (case for case in done.results["cases"] if case["subject"] == "second")
+    assert "never called" in never["problem"]["message"]
+
+
+def test_a_provider_decides_how_many_cases_there_are(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (tmp_path / "data.py").write_text(
+        "import numpy as np\n"
+        "def samples():\n"
+        "    for seed in range(3):\n"
+        "        yield {'x': np.random.default_rng(seed).normal(size=(seed + 1, 4)).astype('float32')}\n"
+    )
+    done = project.run(inputs={"provider": "data.py:samples"})
+    assert done.status == 0, done.stdout + done.stderr
+    assert [case["inputs"][0]["shape"] for case in done.results["cases"]] == [[1, 4], [2, 4], [3, 4]]
+
+
+def test_kept_tensors_are_the_ones_that_were_compared(tmp_path: Path) -> None:
+    done = Project(tmp_path).run("--keep", "kept")
+    assert done.status == 0
+    (reference,) = (tmp_path / "kept").glob("**/reference/**/outputs/*.npy")
+    (candidate,) = (tmp_path / "kept").glob("**/candidate/**/*.npy")
+    np.testing.assert_allclose(np.load(candidate), np.load(reference), atol=1e-6)
