@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from statistics import median
 
 from parity.errors import ParityError, SpecError
-from parity.execution.problems import problem_of
 from parity.judging import compare_outputs
 from parity.pairing import pair, pair_by_name
+from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
 from parity.records.outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
 from parity.records.plan import ProviderPlan, SuitePlan, case_id

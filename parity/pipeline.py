@@ -11,16 +11,18 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from parity import __version__
 from parity.cases import judge_device
 from parity.environment import environment
-from parity.errors import ExitCode, worst
+from parity.errors import ExitCode
 from parity.execution import Progress, execute
-from parity.execution.problems import exit_code_of
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import DeviceRun
+from parity.reports import verdict
 
 
 def run_gate(
@@ -42,16 +44,17 @@ def run_gate(
             suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress)
             suites.append(suite)
             cases.extend(judged)
-    return Report(
+    report = Report(
         schema_version=SCHEMA_VERSION,
         tool_version=__version__,
         started_at=started.isoformat(timespec="seconds"),
         duration_s=time.monotonic() - began,
-        exit_code=exit_code(suites, cases),
+        exit_code=ExitCode.PASSED,
         environment=environment(),
         suites=tuple(suites),
         cases=tuple(cases),
     )
+    return replace(report, exit_code=int(verdict.exit_code(report)))
 
 
 def run_suite(
@@ -96,17 +99,6 @@ def run_directory(keep: Path | None) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def exit_code(suites: list[SuiteResult], cases: list[CaseResult]) -> ExitCode:
-    """The one status of a run. Nothing compared is never a pass."""
-    codes = [exit_code_of(suite.problem) for suite in suites if suite.problem is not None]
-    for case in cases:
-        if case.problem is not None:
-            codes.append(exit_code_of(case.problem))
-        else:
-            codes.append(ExitCode.PASSED if case.status == "passed" else ExitCode.FAILED)
-    return worst(codes)
 
 
 def _chosen(case: CaseResult, select: str) -> bool:

@@ -8,7 +8,7 @@ from parity.commands.check import load_plans
 from parity.errors import ExitCode
 from parity.pipeline import run_gate
 from parity.reports.console import ProgressView, print_report
-from parity.reports.writing import write_reports
+from parity.reports.writing import clear_reports, write_reports
 
 
 def run(
@@ -32,6 +32,7 @@ def run(
         SpecError: a specification is wrong; nothing has run.
     """
     plans = load_plans(specs, devices)
+    clear_reports(report_dir)
     with ProgressView() as view:
         report = run_gate(plans, select=select, keep=keep, progress=view.update)
     paths = write_reports(report, report_dir)

@@ -12,12 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from math import prod
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from parity.execution.side import Side
 from parity.records.jobs import (
     ComponentJob,
     ExportOnnx,
+    GeneratedInputs,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -162,14 +166,13 @@ class _Execution:
                 self._export_and_open(name, beside)
             pending.append(beside.submit(self._run_candidate, run, starting))
         runs = [future.result() for future in pending]
-        self._progress(f"{self._device}: measuring latency", len(sets), len(sets))
         return list(self._time(runs))
 
     def _run_reference(self, run: SetRun, inputs: InputSet) -> SetRun:
         started = time.monotonic()
         directory = self._directory / "reference" / run.id
         answer = self._reference.ask(RunReference(case=run.id, inputs=inputs, directory=str(directory)), Ran)
-        return SetRun(id=run.id, inputs=inputs, reference=answer, seconds=time.monotonic() - started)
+        return replace(run, reference=answer, seconds=time.monotonic() - started)
 
     def _export_and_open(self, case: str, beside: ThreadPoolExecutor) -> None:
         """After the first case that ran: its recorded inputs are the exporter's example."""
@@ -200,46 +203,48 @@ class _Execution:
             directory=str(self._directory / "candidate" / run.id),
         )
         answer = self._candidate.ask(request, Ran)
-        return SetRun(
-            id=run.id,
-            inputs=run.inputs,
-            reference=run.reference,
-            candidate=answer,
-            seconds=run.seconds + time.monotonic() - started,
-        )
+        return replace(run, candidate=answer, seconds=run.seconds + time.monotonic() - started)
 
     def _candidate_ready(self, starting: Future[Loaded | Unanswered]) -> bool:
         opened = [self._sessions.get(component.name) for component in self._plan.components]
         return isinstance(starting.result(), Loaded) and all(isinstance(s, SessionOpened) for s in opened)
 
     def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:
-        """Times one input set of each combination of shapes: others would say the same."""
-        seen: set[tuple[object, ...]] = set()
+        """Adds the latencies of both sides to the input sets that are worth timing."""
+        due = self._worth_timing(runs)
         for run in runs:
-            if not (isinstance(run.reference, Ran) and isinstance(run.candidate, Ran)):
+            if run.id not in due:
                 yield run
                 continue
+            self._progress(f"{self._device}: measuring the latency of {run.id}", len(runs), len(runs))
             assert isinstance(run.inputs, InputSet)
-            shapes = tuple((t.name, t.dtype, t.shape) for t in run.inputs.tensors)
-            if shapes in seen or self._plan.latency.runs == 0:
-                yield run
-                continue
-            seen.add(shapes)
             request = MeasureLatency(
                 case=run.id,
                 inputs=run.inputs,
                 warmup=self._plan.latency.warmup,
                 runs=self._plan.latency.runs,
             )
-            yield SetRun(
-                id=run.id,
-                inputs=run.inputs,
-                reference=run.reference,
-                candidate=run.candidate,
+            yield replace(
+                run,
                 reference_latency=self._reference.ask(request, Latency),
                 candidate_latency=self._candidate.ask(request, Latency),
-                seconds=run.seconds,
             )
+
+    def _worth_timing(self, runs: list[SetRun]) -> set[str]:
+        """Ids: one set of each combination of dimensions; of recorded data, never alike, the largest."""
+        if self._plan.latency.runs == 0:
+            return set()
+        generated = not isinstance(self._plan.inputs, ProviderPlan) and all(
+            isinstance(planned.source, GeneratedInputs) for planned in self._plan.inputs
+        )
+        largest: dict[object, tuple[int, str]] = {}
+        for run in runs:
+            if isinstance(run.candidate, Ran) and isinstance(run.inputs, InputSet):
+                shapes = tuple((tensor.name, tensor.shape) for tensor in run.inputs.tensors)
+                size = sum(prod(tensor.shape) for tensor in run.inputs.tensors)
+                key = shapes if generated else None
+                largest[key] = max(largest.get(key, (-1, "")), (size, run.id))
+        return {name for _, name in largest.values()}
 
     def _selected(self, input_set: str) -> bool:
         return any(

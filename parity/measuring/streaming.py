@@ -14,7 +14,7 @@ from typing import TypeVar
 from parity.artifacts import Array
 
 CHUNK = 1 << 16  # elements: two buffers of float64 are 1 MiB, the second-level cache of one core
-BLOCK = 16 * CHUNK
+BLOCK = 32 * CHUNK
 
 T = TypeVar("T")
 

@@ -173,12 +173,16 @@ class RunCandidate(Record, tag="run-candidate"):
 
 
 class MeasureLatency(Record, tag="measure-latency"):
-    """Times the case that ran last, whole: the chain where there is one, else the model."""
+    """Times a case whole: the chain where there is one, else the model.
+
+    It stops early once `budget_s` seconds have been timed, but not before the third run.
+    """
 
     case: str
     inputs: InputSet
     warmup: int
     runs: int
+    budget_s: float = 1.0
 
 
 ReferenceRequest = (

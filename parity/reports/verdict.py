@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.errors import ExitCode, worst
-from parity.execution.problems import exit_code_of
+from parity.problems import exit_code_of
 from parity.records.results import Report
 
 from .figures import counted

@@ -42,6 +42,13 @@ _SECTIONS: dict[type[BaseModel], str] = {
     LimitsSpec: "limits",
     PerformanceSpec: "performance",
 }
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "mapping",
+}
 _BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -84,44 +91,39 @@ def _table(model: type[BaseModel]) -> str:
 
 def _type(schema: dict[str, Any]) -> str:
     """A type of the JSON Schema as a reader of YAML would call it."""
-    if "anyOf" in schema:
-        return " or ".join(map(_type, schema["anyOf"]))
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        section = next(anchor for model, anchor in _SECTIONS.items() if model.__name__ == name)
-        return f"[mapping](#{section})"
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{choice}`" for choice in schema["enum"])
-    if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}"
-    if schema["type"] == "object":
-        inner = schema.get("additionalProperties") or next(
-            iter(schema.get("patternProperties", {}).values()), {}
-        )
-        return f"mapping to {_type(inner)}" if isinstance(inner, dict) and inner else "mapping"
-    return {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}[
-        schema["type"]
-    ]
+    match schema:
+        case {"anyOf": list(choices)}:
+            text = " or ".join(map(_type, choices))
+        case {"$ref": str(reference)}:
+            text = f"[mapping](#{_section(reference.rpartition('/')[2])})"
+        case {"const": value}:
+            text = f"`{value}`"
+        case {"enum": list(choices)}:
+            text = ", ".join(f"`{choice}`" for choice in choices)
+        case {"type": "array", "items": dict(items)}:
+            text = f"list of {_type(items)}"
+        case {"patternProperties": dict(values)}:
+            text = f"mapping to {_type(next(iter(values.values())))}"
+        case {"type": "object", "additionalProperties": dict(values)}:
+            text = f"mapping to {_type(values)}"
+        case _:
+            text = _TYPES[schema["type"]]
+    return text
+
+
+def _section(model: str) -> str:
+    return next(section for known, section in _SECTIONS.items() if known.__name__ == model)
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
-    value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
-    if (
-        value is None
-        or value == {}
-        or (isinstance(value, BaseModel)
-        and not value.model_dump(exclude_defaults=True))
-    ):
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):  # each of its keys has a default of its own
         return "`strict`" if isinstance(value, NumericsSpec) else ""
-    if isinstance(value, tuple):
-        value = list(value)
     if isinstance(value, dict):
         value = {key: item.model_dump(exclude_defaults=True) for key, item in value.items()}
-    return f"`{flow(value)}`"
+    return f"`{flow(list(value) if isinstance(value, tuple) else value)}`" if value not in (None, {}) else ""
 
 
 def _numerics() -> str:
@@ -129,23 +131,23 @@ def _numerics() -> str:
     strict, default = (msgspec.structs.asdict(PRESETS[name]) for name in ("strict", "default"))
     properties = json_schema()["$defs"]["NumericsSpec"]["properties"]
     rows = [
-        f"| `{name}` | {_type(properties[name])} | {_setting(strict.get(name))} | {_setting(default.get(name))} | "
-        f"{_cell(field.description)} |"
+        f"| `{name}` | {_type(properties[name])} | {_setting(strict, name)} | {_setting(default, name)} "
+        f"| {_cell(field.description)} |"
         for name, field in NumericsSpec.model_fields.items()
     ]
     head = ["| key | type | `strict` | `default` | meaning |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([*head, *rows, ""])
 
 
-def _setting(value: object) -> str:
-    return "–" if value is None else f"`{flow(value)}`"
+def _setting(preset: dict[str, object], name: str) -> str:
+    value = preset.get(name)
+    return "-" if value is None else f"`{flow(value)}`"
 
 
 def _later() -> str:
     """Keys and loaders that are refused by name."""
-    homes = {model.__name__: anchor for model, anchor in _SECTIONS.items()}
     rows = [
-        f"| `{key}` | [{homes[owner]}](#{homes[owner]}) | {_cell(meanwhile)} |"
+        f"| `{key}` | [{_section(owner)}](#{_section(owner)}) | {_cell(meanwhile)} |"
         for owner, keys in unsupported.LATER_KEYS.items()
         for key, meanwhile in keys.items()
     ]

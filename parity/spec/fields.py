@@ -33,7 +33,10 @@ _LARGEST_INTEGER = 2**63 - 1  # of what JSON carries to a worker
 class SpecModel(BaseModel):
     """A mapping of the specification: nothing is converted, nothing unknown is let through."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Validators of the parts are built with that of the whole: a bad file is to be answered at once.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 def wrong(problem: str, fix: str, path: tuple[str | int, ...] = ()) -> PydanticCustomError:

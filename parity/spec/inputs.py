@@ -1,5 +1,7 @@
 """The part of the schema about inputs."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -27,7 +27,7 @@ def schema_text() -> str:
 
 
 def _tidied(part: Any) -> Any:
-    """Without what pydantic adds for Python's sake: nulls that the file may not have, and titles of fields."""
+    """Without what pydantic adds for Python's sake: nulls, which no file may have, and titles of fields."""
     if isinstance(part, list):
         return [_tidied(item) for item in part]
     if not isinstance(part, dict):

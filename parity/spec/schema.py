@@ -5,6 +5,8 @@ several keys must agree on is in `contradictions`, and whether files exist in `f
 is left out is None; ``key:`` with nothing after it is an error.
 """
 
+from __future__ import annotations
+
 from typing import Annotated
 
 from pydantic import Field

@@ -1,5 +1,7 @@
 """The tolerance of one pattern of outputs."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 from pydantic import Field
@@ -19,8 +21,8 @@ class ToleranceSpec(SpecModel):
 
     atol: NonNegative | None = Field(
         None,
-        description="Element-wise: abs(candidate - reference) <= atol + rtol * abs(reference). Given one of atol "
-        "and rtol, the other is 0.",
+        description="Element-wise: abs(candidate - reference) <= atol + rtol * abs(reference). Given one of "
+        "atol and rtol, the other is 0.",
         examples=[1.0e-4],
     )
     rtol: NonNegative | None = Field(

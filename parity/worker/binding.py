@@ -63,11 +63,9 @@ def bind(module: torch.nn.Module, names: Sequence[str], whose: str) -> Binding:
     if set(names) <= {*slots, *by_keyword}:
         binding = _by_name(names, slots, by_keyword)
     elif _takes_any_name(parameters):
-        binding = Binding(
-            tuple(s for s in slots if s in names), tuple(name for name in names if name not in slots)
-        )
+        binding = Binding((), tuple(names))
     else:
-        binding = _by_position(names, slots, by_keyword, parameters, whose)
+        binding = bind_in_order(module, names, whose)
     filled = {*binding.keywords, *slots[: len(binding.positional)]}
     missing = [p.name for p in parameters if _is_required(p) and p.name not in filled]
     if missing:
@@ -79,31 +77,16 @@ def bind(module: torch.nn.Module, names: Sequence[str], whose: str) -> Binding:
     return binding
 
 
-def _by_name(names: Sequence[str], slots: list[str], by_keyword: list[str]) -> Binding:
-    """By position up to the first parameter that is left out: exporters name inputs best so."""
-    given = 0
-    while given < len(slots) and slots[given] in names:
-        given += 1
-    return Binding(tuple(slots[:given]), tuple(name for name in slots[given:] + by_keyword if name in names))
+def bind_in_order(module: torch.nn.Module, names: Sequence[str], whose: str) -> Binding:
+    """Passes every tensor by position.
 
-
-def _by_position(
-    names: Sequence[str],
-    slots: list[str],
-    by_keyword: list[str],
-    parameters: list[inspect.Parameter],
-    whose: str,
-) -> Binding:
-    for index, name in enumerate(names):
-        if name in by_keyword or (name in slots and slots.index(name) != index):
-            taker = slots[index] if index < len(slots) else "none"
-            strangers = [one for one in names if one not in {*slots, *by_keyword}]
-            raise Unable(
-                "specification",
-                f"the input {name!r} is named as a parameter of {whose}, {_listed(strangers)} is not, "
-                f"and by position {name!r} would be passed as {taker!r}",
-                fix=f"name all inputs as the parameters of forward ({_listed(slots + by_keyword)})",
-            )
+    Raises:
+        Unable: ``specification``; there are too many, or one would be passed as another parameter than that
+            of its name.
+    """
+    parameters = forward_parameters(module)
+    slots = [p.name for p in parameters if p.kind in _POSITIONAL]
+    known = [*slots, *(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)]
     takes_more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
     if len(names) > len(slots) and not takes_more:
         raise Unable(
@@ -111,7 +94,24 @@ def _by_position(
             f"the forward of {whose} takes {_listed(slots)}, the inputs are {_listed(names)}",
             fix="give as many inputs as forward has parameters",
         )
+    for index, name in enumerate(names):
+        taker = slots[index] if index < len(slots) else None
+        if name in known and name != taker:
+            raise Unable(
+                "specification",
+                f"by position the input {name!r} would be passed to {whose} as {taker!r}, and not as the "
+                f"parameter {name!r} of its forward",
+                fix=f"name all inputs as the parameters of forward ({_listed(known)}), or none",
+            )
     return Binding(tuple(names))
+
+
+def _by_name(names: Sequence[str], slots: list[str], by_keyword: list[str]) -> Binding:
+    """By position up to the first parameter that is left out: exporters name inputs best so."""
+    given = 0
+    while given < len(slots) and slots[given] in names:
+        given += 1
+    return Binding(tuple(slots[:given]), tuple(name for name in slots[given:] + by_keyword if name in names))
 
 
 def _takes_any_name(parameters: list[inspect.Parameter]) -> bool:

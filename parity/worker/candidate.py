@@ -114,10 +114,10 @@ class CandidateSide:
     def _measure(self, job: MeasureLatency) -> Latency:
         if self._pipeline is not None:
             run, synchronize = self._pipeline.prepare(job.inputs)
-            return time_runs(run, synchronize, job.warmup, job.runs)
+            return time_runs(run, synchronize, job.warmup, job.runs, job.budget_s)
         session = self._session(MODEL)
         run = session.prepare(_read(session, job.inputs.tensors, MODEL))
-        return time_runs(run, lambda: None, job.warmup, job.runs)
+        return time_runs(run, lambda: None, job.warmup, job.runs, job.budget_s)
 
     def _session(self, component: str) -> Session:
         if component not in self._sessions:

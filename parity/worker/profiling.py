@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,16 +17,25 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 
 
-def time_runs(run: Callable[[], object], synchronize: Callable[[], None], warmup: int, runs: int) -> Latency:
+_FEWEST_RUNS = 3  # a median of fewer says little
+
+
+def time_runs(
+    run: Callable[[], object], synchronize: Callable[[], None], warmup: int, runs: int, budget_s: float = inf
+) -> Latency:
     """Wall time in seconds of each of `runs` calls, after `warmup` untimed ones.
+
+    No further call is made once `budget_s` seconds have been timed, but three are made in any case.
 
     `synchronize` waits until the device has finished; it is part of every timed run, and runs once before
     it, so that work which is still queued is not charged to the next run.
     """
     for _ in range(warmup):
         run()
-    seconds = []
+    seconds: list[float] = []
     for _ in range(runs):
+        if len(seconds) >= _FEWEST_RUNS and sum(seconds) > budget_s:
+            break
         synchronize()
         start = time.perf_counter()
         run()

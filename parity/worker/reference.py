@@ -189,7 +189,9 @@ class _Reference:
             def run() -> object:
                 return self._call_pipeline(Stages(self._components, None), fresh())
 
-        return time_runs(run, lambda: synchronize(self._device), request.warmup, request.runs)
+        return time_runs(
+            run, lambda: synchronize(self._device), request.warmup, request.runs, request.budget_s
+        )
 
     def _prepare(self) -> None:
         """User code may have changed settings or modes since."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NoReturn
@@ -11,9 +12,9 @@ import torch
 
 from parity.records.jobs import MODEL, ComponentJob
 from parity.records.tensors import TensorRecord, ValueInfo
-from parity.worker.binding import Binding, Tensors, bind, positional_names
+from parity.worker.binding import Binding, Tensors, bind, bind_in_order, positional_names
 from parity.worker.flattening import Leaf, flatten
-from parity.worker.modules import running
+from parity.worker.modules import running, synchronize
 from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable
 
@@ -43,15 +44,22 @@ class ReferenceComponent:
         return None if self.job.export else read_signature(self.job.onnx)
 
     def forward(self, binding: Binding, tensors: Tensors) -> object:
-        """What the module returns, as it is."""
+        """What the module returns, as it is; a GPU may still be computing it."""
         args, kwargs = binding.arguments(tensors)
         with running(f"running {self.whose} in PyTorch on {self.device}", self.device):
             result: object = self.module(*args, **kwargs)
         return result
 
-    def run(self, binding: Binding, tensors: Tensors) -> dict[str, Leaf]:
-        """The flattened result of the module by path."""
-        return flatten(self.forward(binding, tensors), origin=self.whose)
+    def run(self, binding: Binding, tensors: Tensors, *, wait: bool = True) -> dict[str, Leaf]:
+        """The flattened result of the module by path.
+
+        A GPU reports errors late: with `wait` those of this run are raised here.
+        """
+        result = self.forward(binding, tensors)
+        if wait:
+            with running(f"running {self.whose} in PyTorch on {self.device}", self.device):
+                synchronize(self.device)
+        return flatten(result, origin=self.whose)
 
     def bind(self, names: Iterable[str]) -> Binding:
         """How inputs of these names are passed; those of an ONNX file come in its order.
@@ -76,10 +84,14 @@ class ReferenceComponent:
         return bind(self.module, declared, self.whose)
 
     def by_position(self, names: Sequence[str]) -> Binding:
-        """Passes tensors by position whatever their names are, as long as none is missing or unknown."""
+        """How the first inputs of `names_of` are passed by position; of an ONNX file it must be all.
+
+        Raises:
+            Unable: ``specification``; one is missing, or the forward has the same names in another order.
+        """
         if self.signature is not None and len(names) != len(self.signature[0]):
-            self.bind(names)  # says which is missing
-        return Binding(tuple(names))
+            return self.bind(names)  # says which is missing
+        return bind_in_order(self.module, names, self.whose)
 
     def names_of(self, args: int, keywords: Sequence[str]) -> list[str]:
         """ONNX names of what a pipeline passes: `args` tensors by position, then these keywords.
@@ -131,7 +143,14 @@ class ReferenceComponent:
             for name in self.job.outputs:
                 if name not in declared:
                     self._unknown("output", name, declared)
-            return {name: leaves[self.job.outputs[name]] for name in declared if name in self.job.outputs}
+            for name in declared:
+                if name not in self.job.outputs and name not in leaves:
+                    raise Unable(
+                        "specification",
+                        f"outputs leaves out {name!r}, and the result of {self.whose} has no path of that name",
+                        fix=f"map it to one of {_listed(leaves)}",
+                    )
+            return {name: leaves[self.job.outputs.get(name, name)] for name in declared}
         if set(declared) == leaves.keys():
             return {name: leaves[name] for name in declared}
         if len(declared) != len(leaves):
@@ -187,7 +206,15 @@ def output_names(job: ComponentJob, paths: Iterable[str], whose: str) -> dict[st
                 fix="give each output that is exported one name",
             )
         by_path[path] = name
-    return {path: by_path.get(path) or (f"output_{path}" if path.isdecimal() else path) for path in known}
+    named = {path: by_path.get(path) or (f"output_{path}" if path.isdecimal() else path) for path in known}
+    twice = [name for name, count in Counter(named.values()).items() if count > 1]
+    if twice and job.export:
+        raise Unable(
+            "specification",
+            f"{twice[0]!r} would be the name of two outputs of {whose}, whose result has {_listed(known)}",
+            fix="map each of them to a name of its own with 'outputs'",
+        )
+    return named
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:

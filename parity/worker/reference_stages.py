@@ -120,7 +120,8 @@ class Stage:
         # Tensors by position go to forward as they are; names decide only where some are given by name.
         binding = component.bind(names) if kwargs else component.by_position(names)
         folder, records = recorder.begin(tensors) if recorder else (None, ())
-        outputs = component.by_onnx_name(component.run(binding, tensors))
+        leaves = component.run(binding, tensors, wait=recorder is not None)  # not while it is timed
+        outputs = component.by_onnx_name(leaves)
         if recorder and folder:
             saved = save(outputs, folder / "outputs")
             recorder.end(component.name, binding, records, saved, tuple(outputs))

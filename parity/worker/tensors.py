@@ -72,6 +72,8 @@ def to_torch(array: Array, device: torch.device, name: str = "input") -> torch.T
         return bits.view(getattr(torch, dtype)).to(device)
     try:
         return torch.from_numpy(own).to(device)
+    except torch.OutOfMemoryError as error:
+        raise Unable("device", f"{device} has no room for {name!r}", fix="use smaller inputs") from error
     except TypeError as error:
         raise Unable(
             "input",

@@ -17,7 +17,7 @@ import torch
 import yaml
 from support.projects import FEATURES, Finished, Project, run_parity, weights, write_onnx
 
-from parity.execution.problems import exit_code_of
+from parity.problems import exit_code_of
 from parity.records.results import Problem
 
 
@@ -153,7 +153,7 @@ def test_it_could_not_be_judged_and_says_why(finished: Finished, name: str) -> N
         assert case["status"] == "error"
         assert problem["kind"] == kind, problem
         assert exit_code_of(Problem(kind=problem["kind"], message="")) == status
-        told = " ".join([problem["message"], problem["fix"], problem["at"]])
+        told = " ".join(problem[part] for part in ("message", "fix", "at", "detail"))
         for word in words:
             assert word in told
         assert "Traceback" not in problem["message"]

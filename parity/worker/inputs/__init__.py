@@ -32,5 +32,14 @@ def materialize(set_id: str, source: GeneratedInputs | FileInputs, directory: Pa
 
 def write_set(set_id: str, tensors: dict[str, Array], directory: Path) -> InputSet:
     """Writes one input set into `directory`: the bytes that both sides will read."""
-    records = [write_tensor(directory, name, array, hashed=True) for name, array in tensors.items()]
-    return InputSet(id=set_id, tensors=tuple(records))
+    return InputSet(
+        id=set_id,
+        tensors=tuple(
+            write_tensor(directory, name, _native(array), hashed=True) for name, array in tensors.items()
+        ),
+    )
+
+
+def _native(array: Array) -> Array:
+    """In this machine's byte order, which files need not have and no runtime takes otherwise."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

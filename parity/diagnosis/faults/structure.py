@@ -1,0 +1,275 @@
+"""Faults in the operators themselves: dropped, exchanged, fed in the wrong order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from math import pi, sqrt
+from typing import ClassVar
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from .graph import Graph, label, set_attribute
+from .planting import CauseKind, Edit, Fault, Site, at
+
+# What a converter may take an activation for.
+_MISTAKEN = {
+    "Relu": "LeakyRelu",
+    "LeakyRelu": "Relu",
+    "Elu": "Selu",
+    "Gelu": "Mish",
+    "HardSwish": "Mish",
+    "Sigmoid": "HardSigmoid",
+    "HardSigmoid": "Sigmoid",
+    "Softplus": "Relu",
+    "Tanh": "Softsign",
+}
+_SINCE = {"Mish": 18}  # opsets
+_ACTIVATIONS = {*_MISTAKEN, "PRelu", "Celu", "Selu", "Clip", "Mish"}
+
+
+class DroppingFault(Fault):
+    """An operator is missing: what it took goes on in its place."""
+
+    cause_kind: ClassVar[CauseKind] = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            index = self.kept(graph, node)
+            if index is not None and graph.can_bypass(node, index):
+                yield at(position, node, choice=(index,))
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
+        was = f"{label(node)} ({node.op_type})"
+        followers = graph.bypass(node, site.choice[0])
+        return Edit(followers, f"follows directly, without {was} of the module")
+
+    def kept(self, graph: Graph, node: NodeProto) -> int | None:
+        """Which input takes the place of the node; None when the fault does not apply."""
+        raise NotImplementedError
+
+
+class ReluDropped(DroppingFault):
+    name = "relu-dropped"
+
+    def kept(self, graph: Graph, node: NodeProto) -> int | None:  # noqa: ARG002
+        return 0 if node.op_type == "Relu" else None
+
+
+class ActivationDropped(DroppingFault):
+    name = "activation-dropped"
+
+    def kept(self, graph: Graph, node: NodeProto) -> int | None:  # noqa: ARG002
+        return 0 if node.op_type in _ACTIVATIONS - {"Relu"} else None
+
+
+class ResidualDropped(DroppingFault):
+    """A sum of two computed tensors is the later of them alone: the shortcut is missing."""
+
+    name = "residual-dropped"
+
+    def kept(self, graph: Graph, node: NodeProto) -> int | None:
+        if node.op_type != "Add" or any(graph.constant(name) is not None for name in node.input):
+            return None
+        order = [_position(graph, name) for name in node.input]
+        return int(np.argmax(order))
+
+
+class BiasDropped(Fault):
+    """A bias is missing, be it an input of the layer or a sum behind it."""
+
+    name = "bias-dropped"
+    cause_kind = "structure"
+    _bias: ClassVar[dict[str, int]] = {
+        "Conv": 2,
+        "ConvTranspose": 2,
+        "Gemm": 2,
+        "LSTM": 3,
+        "GRU": 3,
+        "RNN": 3,
+    }
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            index = self._bias.get(node.op_type)
+            if index is not None:
+                bias = graph.operand(node, index)
+                if bias is not None and np.any(bias):
+                    yield at(position, node, node.input[index])
+            elif node.op_type == "Add":
+                yield from self._sums(graph, position, node)
+
+    def _sums(self, graph: Graph, position: int, node: NodeProto) -> Iterator[Site]:
+        for index in (0, 1):
+            product = graph.producers.get(node.input[index])
+            bias = graph.operand(node, 1 - index)
+            behind = product is not None and product.op_type == "MatMul"
+            if behind and bias is not None and np.any(bias) and graph.can_bypass(node, index):
+                yield at(position, node, node.input[1 - index], (index,))
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
+        if node.op_type == "Add":
+            was = f"{label(node)} (Add of {site.tensor})"
+            return Edit(graph.bypass(node, site.choice[0]), f"follows directly, without {was} of the module")
+        index = self._bias[node.op_type]
+        node.input[index] = ""
+        if index == len(node.input) - 1:
+            del node.input[index]
+        return Edit([node], f"has no bias in the file, {site.tensor} in the module")
+
+
+class ActivationReplaced(Fault):
+    name = "activation-replaced"
+    cause_kind = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            wrong = _MISTAKEN.get(node.op_type)
+            if wrong is not None and graph.opset >= _SINCE.get(wrong, 1):
+                yield at(position, node)
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
+        before, node.op_type = node.op_type, _MISTAKEN[node.op_type]
+        del node.attribute[:]
+        return Edit([node], f"is {node.op_type} in the file, {before} in the module")
+
+
+class PoolReplaced(Fault):
+    """The greatest for the mean, or the mean for the greatest."""
+
+    name = "pool-replaced"
+    cause_kind = "structure"
+    _other: ClassVar[dict[str, str]] = {
+        "GlobalAveragePool": "GlobalMaxPool",
+        "GlobalMaxPool": "GlobalAveragePool",
+        "AveragePool": "MaxPool",
+        "MaxPool": "AveragePool",
+        "ReduceMean": "ReduceMax",
+        "ReduceMax": "ReduceMean",
+    }
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            if node.op_type in self._other and len(node.output) == 1:
+                yield at(position, node)
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
+        before, node.op_type = node.op_type, self._other[node.op_type]
+        for only_one_has in ("count_include_pad", "storage_order", "dilations"):
+            set_attribute(node, only_one_has, None)
+        return Edit([node], f"is {node.op_type} in the file, {before} in the module")
+
+
+class OperandsSwapped(Fault):
+    """b - a for a - b, b / a for a / b."""
+
+    name = "operands-swapped"
+    cause_kind = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            if node.op_type in ("Sub", "Div", "Pow") and node.input[0] != node.input[1]:
+                yield at(position, node)
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
+        first, second = node.input
+        node.input[:] = [second, first]
+        return Edit([node], f"takes ({second}, {first}) in the file, ({first}, {second}) in the module")
+
+
+class ConcatOrder(Fault):
+    name = "concat-order"
+    cause_kind = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            if node.op_type == "Concat":
+                for pair in combinations(range(len(node.input)), 2):
+                    if node.input[pair[0]] != node.input[pair[1]]:
+                        yield at(position, node, choice=pair)
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
+        i, j = site.choice
+        node.input[i], node.input[j] = node.input[j], node.input[i]
+        return Edit([node], f"its inputs {i} and {j} are in the other order in the module")
+
+
+class OutputOrder(Fault):
+    """Two outputs of one shape have each other's names."""
+
+    name = "output-order"
+    cause_kind = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for i, j in combinations(range(len(graph.outputs)), 2):
+            one, other = graph.outputs[i], graph.outputs[j]
+            alike = graph.shape(one) == graph.shape(other) and graph.shape(one) is not None
+            if alike and graph.is_float(one) and graph.element_type(one) == graph.element_type(other):
+                position = _position(graph, one)
+                if position >= 0 and _position(graph, other) >= 0:
+                    yield at(position, graph.nodes[position], one, (i, j))
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
+        one, other = (graph.outputs[i] for i in site.choice)
+        nodes = [graph.producers[one], graph.producers[other]]
+        graph.rename({one: other, other: one})
+        return Edit(nodes, f"the outputs {one!r} and {other!r} have each other's place in the module")
+
+
+class ErfAsTanh(Fault):
+    """GELU by its tanh formula where the module has the exact one, written out with Erf.
+
+    erf(u) is taken for tanh(sqrt(2/pi) (x + 0.044715 x^3)) with x = sqrt(2) u; Hendrycks and Gimpel,
+    arXiv:1606.08415.
+    """
+
+    name = "erf-as-tanh"
+    cause_kind = "structure"
+
+    def find(self, graph: Graph) -> Iterator[Site]:
+        for position, node in graph.computed():
+            if node.op_type == "Erf" and graph.element_type(node.input[0]) == helper.np_dtype_to_tensor_dtype(
+                np.dtype(np.float32)
+            ):
+                yield at(position, node)
+
+    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
+        u, output, was = node.input[0], node.output[0], label(node)
+        linear, cubic = (
+            graph.add_initializer("gelu", np.array(value, np.float32))
+            for value in (2 / sqrt(pi), 4 * 0.044715 / sqrt(pi))
+        )
+        names = [graph.fresh(f"{output}_{step}") for step in ("square", "cubic", "sum", "inner")]
+        new = [
+            helper.make_node("Mul", [u, u], [names[0]]),
+            helper.make_node("Mul", [names[0], cubic], [names[1]]),
+            helper.make_node("Add", [names[1], linear], [names[2]]),
+            helper.make_node("Mul", [u, names[2]], [names[3]]),
+            helper.make_node("Tanh", [names[3]], [output]),
+        ]
+        for each in new:
+            each.name = graph.fresh(f"{each.output[0]}_{each.op_type}")
+        graph.nodes.remove(node)
+        graph.insert(site.position, new)
+        inserted = list(graph.nodes[site.position : site.position + len(new)])
+        return Edit(inserted[::-1], f"stands for {was} (Erf) of the module: GELU by its tanh formula")
+
+
+def _position(graph: Graph, name: str) -> int:
+    """The position of the node that gives a tensor; -1 for an input of the graph."""
+    return next((i for i, node in enumerate(graph.nodes) if name in node.output), -1)
+
+
+STRUCTURE_FAULTS: tuple[type[Fault], ...] = (
+    ReluDropped,
+    ActivationDropped,
+    ResidualDropped,
+    BiasDropped,
+    ActivationReplaced,
+    PoolReplaced,
+    OperandsSwapped,
+    ConcatOrder,
+    OutputOrder,
+    ErfAsTanh,
+)
