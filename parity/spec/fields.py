@@ -34,15 +34,16 @@ class SpecModel(BaseModel):
     """A mapping of the specification: nothing is converted, nothing unknown is let through."""
 
     # Validators of the parts are built with that of the whole: a bad file is to be answered at once.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
-def wrong(problem: str, fix: str, path: tuple[str | int, ...] = ()) -> PydanticCustomError:
+def wrong(
+    problem: str, fix: str, path: tuple[str | int, ...] = (), *, on_key: bool = False
+) -> PydanticCustomError:
     """An error in our own words; `path` leads from the value to the part of it that is wrong."""
     # The template stays fixed: pydantic fills braces, and the words may hold some.
-    return PydanticCustomError(ERROR_TYPE, "{problem}", {"problem": problem, "fix": fix, "path": path})
+    own = {"problem": problem, "fix": fix, "path": path, "on_key": on_key}
+    return PydanticCustomError(ERROR_TYPE, "{problem}", own)
 
 
 def parse_device(text: str) -> str:
@@ -180,6 +181,7 @@ def _plain_key(key: str, path: tuple[str | int, ...]) -> str:
             f"the key {str(key)!r} would reach the model as text",
             "quote it to have text; for other keys name a file of your own",
             (*path, key),
+            on_key=True,
         )
     return key
 

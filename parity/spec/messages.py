@@ -59,7 +59,9 @@ class Finding(NamedTuple):
 def findings(error: ValidationError) -> Iterator[Finding]:
     """Everything that pydantic found, one finding for each."""
     for details in error.errors(include_url=False):
-        yield _finding(details)
+        # Pydantic also calls a list too short when it is the items that are wrong.
+        if details["type"] != "too_short" or not details["input"]:
+            yield _finding(details)
 
 
 def _finding(details: ErrorDetails) -> Finding:
@@ -68,7 +70,7 @@ def _finding(details: ErrorDetails) -> Finding:
     match details["type"]:
         case fields.ERROR_TYPE:
             own = details["ctx"]
-            return Finding((*path, *own["path"]), own["problem"], own["fix"], on_key)
+            return Finding((*path, *own["path"]), own["problem"], own["fix"], on_key or own["on_key"])
         case "extra_forbidden":
             return _unknown_key(path)
         case "missing":

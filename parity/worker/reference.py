@@ -140,7 +140,6 @@ class _Reference:
             else:
                 outputs = save(self._run_pipeline(tensors, recorder), Path(request.directory) / "pipeline")
             self._changes_inputs = versions != [tensor._version for tensor in tensors.values()]
-            synchronize(self._device)
         for example in reversed(recorder.examples):  # the first call of each component stays
             self._examples[request.case, example.call.component] = example
         on_gpu = self._device.type == "cuda"
@@ -189,9 +188,10 @@ class _Reference:
             def run() -> object:
                 return self._call_pipeline(Stages(self._components, None), fresh())
 
-        return time_runs(
-            run, lambda: synchronize(self._device), request.warmup, request.runs, request.budget_s
-        )
+        with running(f"timing PyTorch on {self._device}", self._device):
+            return time_runs(
+                run, lambda: synchronize(self._device), request.warmup, request.runs, request.budget_s
+            )
 
     def _prepare(self) -> None:
         """User code may have changed settings or modes since."""
@@ -216,6 +216,7 @@ class _Reference:
         assert self._pipeline is not None
         with running(f"running the pipeline with PyTorch stages on {self._device}", self._device):
             result: object = self._pipeline(stages, tensors)
+            synchronize(self._device)
         if stages.failure is not None:  # the user's code has caught it
             raise stages.failure
         return result

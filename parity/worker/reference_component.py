@@ -147,7 +147,7 @@ class ReferenceComponent:
                 if name not in self.job.outputs and name not in leaves:
                     raise Unable(
                         "specification",
-                        f"outputs leaves out {name!r}, and the result of {self.whose} has no path of that name",
+                        f"outputs leaves out {name!r}, and {self.whose} returns nothing of that path",
                         fix=f"map it to one of {_listed(leaves)}",
                     )
             return {name: leaves[self.job.outputs.get(name, name)] for name in declared}

@@ -219,6 +219,8 @@ def _root(error: BaseException) -> str:
     """The first line of the error at the bottom: exporters wrap it in pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, Unable):
+        return error.problem
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

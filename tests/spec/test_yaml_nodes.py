@@ -81,7 +81,7 @@ def test_all_duplicates_are_told() -> None:
 )
 def test_an_explosion_is_refused_at_once(text: str, loader: Any) -> None:
     started = time.process_time()
-    with pytest.raises(SpecError, match="levels|aliases"):
+    with pytest.raises(SpecError, match=r"levels|aliases"):
         parse(text, "f.yml", loader)
     assert time.process_time() - started < 5
 

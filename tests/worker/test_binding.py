@@ -49,8 +49,8 @@ def test_tensors_go_by_name_or_by_order(module: nn.Module, names: list[str], bin
 @pytest.mark.parametrize(
     ("module", "names", "said"),
     [
-        (Net(), ["b", "x"], "'b' is named as a parameter of the model, 'x' is not, and by position 'b'"),
-        (Net(), ["x", "k"], "'k' is named as a parameter"),
+        (Net(), ["b", "x"], "by position the input 'b' would be passed to the model as 'a'"),
+        (Net(), ["x", "k"], "the input 'k' would be passed to the model as 'b'"),
         (Net(), ["b"], "needs 'a'"),
         (Net(), ["w", "x", "y", "z"], "takes 'a', 'b', 'c'"),
         (PositionOnly(), ["one"], "needs 'y'"),

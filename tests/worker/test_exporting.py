@@ -298,6 +298,7 @@ def test_an_old_file_is_replaced(tmp_path: Path) -> None:
         ({"dynamic_shapes": {"image": {-1: "n"}}}, {}, "'image' has no axis -1"),
         ({}, {"outputs": {"image": "heatmap"}}, "names an input and an output"),
         ({}, {"outputs": {"a": "heatmap", "b": "heatmap"}}, "are both the path 'heatmap'"),
+        ({}, {"outputs": {"boxes.z": "heatmap"}}, "'boxes.z' would be the name of two outputs"),
     ],
 )
 def test_what_the_specification_asks_wrongly_is_said(

@@ -10,10 +10,11 @@ import torch
 from onnx import ModelProto
 
 from parity.artifacts import Array
+from parity.diagnosis.onnx64.building import Builder
 from parity.diagnosis.onnx64.constants import element_types, load, native_float, without_weights
 from parity.diagnosis.onnx64.execution import Executor, Observer
 from parity.diagnosis.onnx64.expansion import Expansions
-from parity.diagnosis.onnx64.program import Builder, Setting
+from parity.diagnosis.onnx64.program import Setting
 from parity.diagnosis.onnx64.values import Value, as_array, first_unknown, hold, tensor_like
 from parity.worker.problems import Unable
 

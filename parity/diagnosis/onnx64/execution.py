@@ -1,12 +1,12 @@
-"""Walks prepared graphs. What can't be evaluated is unknown, with the reason, and so is what depends on it."""
+"""Walks prepared graphs. What can't be evaluated is unknown, with the reason; so is what depends on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
-from typing_extensions import TypeIs
 
 from parity.diagnosis.onnx64 import operators
 from parity.diagnosis.onnx64.expansion import Expansions
@@ -29,9 +29,6 @@ class Step:
     node: Node
     inputs: tuple[Value, ...]
     outputs: Mapping[str, Value]
-
-
-Observer = Callable[[Step], None]
 
 
 Observer = Callable[[Step], None]
@@ -83,7 +80,7 @@ class Executor:
         return self.graph(program, values, around)
 
     def _results(self, node: Node, inputs: tuple[Value, ...], scope: _Scope) -> Sequence[Value]:
-        """One result for each output; unknown ones where the node, or what it depends on, can't be evaluated."""
+        """One result for each output; unknown where the node, or what it depends on, can't be evaluated."""
         try:
             if node.function is not None:
                 results: Sequence[Value] = self._call(node.function, inputs)
@@ -125,12 +122,12 @@ class Executor:
         return tuple(value.to(device) if _is_tensor(value) else value for value in inputs)
 
 
-def _is_tensor(value: Value) -> TypeIs[torch.Tensor]:
+def _is_tensor(value: Value) -> TypeGuard[torch.Tensor]:
     return isinstance(value, torch.Tensor)
 
 
 def _tuple(result: object) -> tuple[Value, ...]:
-    return result if isinstance(result, tuple) else (result,)  # type: ignore[return-value]
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _why(error: Exception) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import FunctionProto, TypeProto, defs
 
 from parity.artifacts import Array
-from parity.diagnosis.onnx64.program import Builder, Node, Program
+from parity.diagnosis.onnx64.building import Builder
+from parity.diagnosis.onnx64.program import Node, Program
 from parity.diagnosis.onnx64.values import Tensor, Value, as_array
 
 
@@ -36,12 +38,12 @@ def function_body(node: Node, inputs: Sequence[Value]) -> FunctionProto | None:
     """
     domain = node.proto.domain
     try:
-        schema = defs.get_schema(node.proto.op_type, node.version, domain)
+        schema: Any = defs.get_schema(node.proto.op_type, node.version, domain)
     except defs.SchemaError:
         return None
     version = _latest(schema.function_opset_versions, node.version)
     if version is not None:
-        body = FunctionProto.FromString(schema.get_function_with_opset_version(version))
+        body: FunctionProto = FunctionProto.FromString(schema.get_function_with_opset_version(version))
         defaults = (attribute.default_value for attribute in schema.attributes.values())
         body.attribute_proto.extend(value for value in defaults if value.type)
         return body
@@ -52,7 +54,8 @@ def function_body(node: Node, inputs: Sequence[Value]) -> FunctionProto | None:
     serialized = schema.get_context_dependent_function_with_opset_version(
         version, node.proto.SerializeToString(), [kind.SerializeToString() for kind in types]
     )
-    return FunctionProto.FromString(serialized)
+    dependent: FunctionProto = FunctionProto.FromString(serialized)
+    return dependent
 
 
 def _latest(versions: Sequence[int], limit: int) -> int | None:

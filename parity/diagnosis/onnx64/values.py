@@ -49,7 +49,7 @@ Value: TypeAlias = "Tensor | Array | list[Any] | Unknown | None"
 RAISED = frozenset([TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE])
 """ONNX element types that are held in float64."""
 
-TORCH_INTEGERS = {
+TORCH_INTEGERS: dict[int, torch.dtype] = {
     TensorProto.BOOL: torch.bool,
     TensorProto.INT8: torch.int8,
     TensorProto.INT16: torch.int16,
@@ -57,7 +57,7 @@ TORCH_INTEGERS = {
     TensorProto.INT64: torch.int64,
     TensorProto.UINT8: torch.uint8,
 }
-_HELD_BY_TORCH = frozenset("bool int8 int16 int32 int64 uint8 float64 complex128".split())
+_HELD_BY_TORCH = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "float64", "complex128"])
 _RAISED_TO = {
     np.dtype(np.float16): np.float64,
     np.dtype(ml_dtypes.bfloat16): np.float64,
@@ -70,7 +70,7 @@ _RAISED_TENSORS = {
     torch.float32: torch.float64,
     torch.complex64: torch.complex128,
 }
-_NARROW = {
+_NARROW: dict[int, torch.dtype] = {
     TensorProto.FLOAT16: torch.float16,
     TensorProto.BFLOAT16: torch.bfloat16,
     TensorProto.FLOAT: torch.float32,
@@ -101,7 +101,7 @@ def hold(value: Any, device: torch.device) -> Value:
 
 
 def as_array(value: Tensor | Array) -> Array:
-    """The value as a NumPy array: float64 for every float type, other dtypes as they are. May share memory."""
+    """The value in NumPy: float64 for every float type, other dtypes as they are. May share memory."""
     if isinstance(value, np.ndarray):
         return value
     array: Array = value.detach().resolve_conj().cpu().numpy()
@@ -175,8 +175,8 @@ def rounded_through(tensor: Tensor, element_type: int, native: int) -> Tensor:
 def before_cutting(tensor: Tensor, native: int) -> Tensor:
     """A float64 tensor of which only the whole part is wanted next: rounded to float32 first.
 
-    Sizes are computed so: 10 * 0.7 is 7 in float32, but 6.9999999 in float64, because the 0.7 in the file is a
-    float32 number. A graph whose own type is float64 is left alone.
+    Sizes are computed so: 10 * 0.7 is 7 in float32, but 6.9999999 in float64, because the 0.7 in the file is
+    a float32 number. A graph whose own type is float64 is left alone.
     """
     if native == TensorProto.DOUBLE or not tensor.is_floating_point():
         return tensor

@@ -10,7 +10,7 @@ import torch
 from parity.artifacts import Array
 from parity.diagnosis.onnx64.operators.typing import AnyOperator
 from parity.diagnosis.onnx64.program import Node
-from parity.diagnosis.onnx64.values import Tensor, Value, as_ints, tensor_like
+from parity.diagnosis.onnx64.values import Value, as_ints, tensor_like
 
 
 def _sequence(value: Value) -> list[Value]:
@@ -59,13 +59,15 @@ def _split(node: Node, x: Value, given: Value = None) -> Value:
         sizes = [min(wanted[0], size - start) for start in range(0, size, wanted[0])] if one else wanted
     if sum(sizes) != size:
         raise ValueError(f"{size} elements can't be split into {sizes}")
-    ahead = (slice(None),) * axis
-    parts = [tensor[(*ahead, slice(*bounds))] for bounds in pairwise(accumulate(sizes, initial=0))]
-    return parts if keep else [_without_axis(part, axis) for part in parts]
-
-
-def _without_axis(part: Tensor | Array, axis: int) -> Tensor | Array:
-    return part[(slice(None),) * axis + (0,)]
+    parts: list[Value] = []
+    for start, stop in pairwise(accumulate(sizes, initial=0)):
+        if isinstance(tensor, torch.Tensor):
+            part = tensor.narrow(axis, start, stop - start)
+            parts.append(part if keep else part.squeeze(axis))
+        else:
+            chosen = np.take(tensor, range(start, stop), axis)
+            parts.append(chosen if keep else chosen.squeeze(axis))
+    return parts
 
 
 OPERATORS: dict[str, AnyOperator] = {

@@ -50,7 +50,7 @@ def _loop(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence[Value]:
             items.append(item)
         step += 1
     first = 1 + len(state)
-    return [*state, *(_stacked(items, 0, body, first + k) for k, items in enumerate(collected))]
+    return [*state, *(_stacked(items, 0, node, first + k) for k, items in enumerate(collected))]
 
 
 def _scan(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence[Value]:
@@ -72,7 +72,7 @@ def _scan(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence[Value]:
     out_axes = node.integers("scan_output_axes") or [0] * len(collected)
     out_backwards = node.integers("scan_output_directions") or [0] * len(collected)
     outputs = [
-        _stacked(items[::-1] if back else items, axis, body, len(state) + k)
+        _stacked(items[::-1] if back else items, axis, node, len(state) + k)
         for k, (items, axis, back) in enumerate(zip(collected, out_axes, out_backwards, strict=True))
     ]
     return [*state, *outputs]
@@ -97,9 +97,9 @@ def _batched_scan(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence
             for items, item in zip(collected, results[len(state) :], strict=True):
                 items.append(item)
         rows.append(
-            [*state, *(_stacked(items, 0, body, len(state) + k) for k, items in enumerate(collected))]
+            [*state, *(_stacked(items, 0, node, len(state) + k) for k, items in enumerate(collected))]
         )
-    return [_stacked(list(column), 0, body, k) for k, column in enumerate(zip(*rows, strict=True))]
+    return [_stacked(list(column), 0, node, k) for k, column in enumerate(zip(*rows, strict=True))]
 
 
 def _sequence_map(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence[Value]:
@@ -118,15 +118,19 @@ def _sequence_map(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence
 
 def _slices(value: Value, axis: int, back: int) -> list[Tensor | Array]:
     tensor = tensor_like(value)
-    ahead = (slice(None),) * (axis % tensor.ndim)
-    slices = [tensor[(*ahead, index)] for index in range(tensor.shape[axis])]
+    front: Tensor | Array
+    if isinstance(tensor, torch.Tensor):
+        front = tensor.movedim(axis, 0)
+    else:
+        front = np.moveaxis(tensor, axis, 0)
+    slices = [front[index] for index in range(front.shape[0])]
     return slices[::-1] if back else slices
 
 
-def _stacked(items: list[Value], axis: int, body: Program, output: int) -> Value:
+def _stacked(items: list[Value], axis: int, node: Node, output: int) -> Value:
     """The results of all iterations as one tensor with a new axis."""
     if not items:
-        return _nothing(body, output)
+        return _nothing(node, output)
     if unknown := first_unknown(items):
         return unknown
     if all(isinstance(item, torch.Tensor) for item in items):
@@ -134,12 +138,14 @@ def _stacked(items: list[Value], axis: int, body: Program, output: int) -> Value
     return np.stack([tensor_like(item) for item in items], axis)  # type: ignore[arg-type, unused-ignore]
 
 
-def _nothing(body: Program, output: int) -> Value:
+def _nothing(node: Node, output: int) -> Value:
     """The result of no iteration: empty, of the shape that the body declares."""
+    body = node.bodies["body"]
     declared = body.declared[output]
     tensor = declared.tensor_type if declared is not None else None
     if tensor is None or not tensor.HasField("shape") or tensor.elem_type not in (*RAISED, *TORCH_INTEGERS):
-        return Unknown(f"the body never ran, and does not declare the shape of {body.outputs[output]!r}")
+        missing = f"its body never ran, and does not declare the shape of {body.outputs[output]!r}"
+        return Unknown(f"{node.label} can't be evaluated: {missing}")
     # A dimension that nothing tells is 0, as in ONNX Runtime: the tensor is empty anyway.
     sizes = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in tensor.shape.dim]
     return torch.empty((0, *sizes), dtype=TORCH_INTEGERS.get(tensor.elem_type, torch.float64))

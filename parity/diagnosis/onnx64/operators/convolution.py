@@ -36,7 +36,7 @@ def conv(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 def _conv_transpose(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """The whole transposed convolution is computed; padding then cuts it, or fills up where it is negative."""
+    """The whole transposed convolution; padding then cuts it, or fills it up where it is negative."""
     axes = x.ndim - 2
     kernel = list(w.shape[2:])
     strides = node.integers("strides") or [1] * axes
@@ -49,7 +49,7 @@ def _conv_transpose(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -
     before, after = _cuts(node, x, [f + e for f, e in zip(full, extra, strict=True)], strides)
     group = node.integer("group", 1)
     y = _TRANSPOSED[axes](x, w, None, strides, 0, 0, group, dilations)
-    # Elements that no input reaches, added by output_padding or an output_shape beyond the full size, are zero.
+    # Elements that no input reaches, from output_padding or a large output_shape, are zero.
     y = padded(y, [-cut for cut in before], [e - cut for e, cut in zip(extra, after, strict=True)])
     return y if b is None else y + b.reshape(-1, *[1] * axes)
 

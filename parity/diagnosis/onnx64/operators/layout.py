@@ -83,7 +83,16 @@ def _split(node: Node, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, 
 
 def _expand(_node: Node, x: Tensor, shape: Tensor) -> Tensor:
     # Both ways: a 1 in the shape keeps the input's size.
-    return x.expand(torch.broadcast_shapes(x.shape, tuple(as_ints(shape))))
+    sizes = as_ints(shape)
+    rank = max(x.ndim, len(sizes))
+    return x.expand(
+        [
+            size if own == 1 else own
+            for own, size in zip(
+                [1] * (rank - x.ndim) + list(x.shape), [1] * (rank - len(sizes)) + sizes, strict=True
+            )
+        ]
+    )
 
 
 def _tile(node: Node, x: Tensor, repeats: Tensor, axis: Tensor | None = None) -> Tensor:

@@ -27,7 +27,8 @@ def _einsum(node: Node, *operands: Tensor) -> Tensor:
 
 
 def _det(_node: Node, x: Tensor) -> Tensor:
-    return torch.linalg.det(x)
+    determinant: Tensor = torch.linalg.det(x)
+    return determinant
 
 
 OPERATORS: dict[str, Operator] = {

@@ -18,7 +18,7 @@ class NotOnThisGrid(Exception):
 
 
 def _spread(parameter: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
-    """A scale or zero point as it broadcasts to `x`: one number, one for each slice along `axis`, or blocks."""
+    """A scale or zero point as it broadcasts to `x`: one number, one for each index of `axis`, or blocks."""
     if parameter.numel() == 1 and parameter.ndim <= 1:
         return parameter.reshape(())
     if block and parameter.ndim == x.ndim:

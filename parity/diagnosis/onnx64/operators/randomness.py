@@ -14,10 +14,8 @@ def _random(_node: Node, *_inputs: Value) -> Value:
 
 
 def _dropout(node: Node, x: Value, ratio: Value = None, training: Value = None) -> tuple[Value, ...]:
-    if node.version < 7:
-        active = not node.integer("is_test")
-    else:
-        active = training is not None and as_bool(training)
+    old = node.version < 7
+    active = not node.integer("is_test") if old else training is not None and as_bool(training)
     share = node.number("ratio", 0.5) if ratio is None else as_floats(ratio)[0]
     if active and share != 0:
         raise CannotEvaluate("random")

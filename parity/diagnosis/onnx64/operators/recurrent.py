@@ -62,9 +62,7 @@ def _activations(node: Node, default: Sequence[str], direction: int) -> list[Act
         list(node.attributes.get("activation_alpha", [])),
         list(node.attributes.get("activation_beta", [])),
     )
-    chosen: list[Activation] = []
-    for name in names:
-        chosen.append(_activation(name.lower(), alphas, betas))
+    chosen = [_activation(name.lower(), alphas, betas) for name in names]
     count = len(default)
     return chosen[direction * count : (direction + 1) * count]
 
@@ -154,7 +152,7 @@ def _recurrent(
     """The operator: `gates` blocks of weights, `cells` states, of which the first is the output."""
 
     def apply(node: Node, x: Tensor, w: Tensor, r: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:
-        bias, lengths, *initial = (*rest, *[None] * 5)
+        bias, lengths, *initial = list(rest) + [None] * 5
         peepholes = initial[cells] if cells == 2 else None
         batch_first = bool(node.integer("layout"))
         if batch_first:

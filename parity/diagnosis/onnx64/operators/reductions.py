@@ -84,7 +84,7 @@ def _arg(function: Callable[..., Tensor]) -> Operator:
     return apply
 
 
-def _cumulative(function: Callable[[Tensor, int], Tensor], start: int) -> Operator:
+def _cumulative(function: Callable[..., Tensor], start: int) -> Operator:
     def apply(node: Node, x: Tensor, axis: Tensor) -> Tensor:
         along = as_ints(axis)[0] % max(x.ndim, 1)
         if node.integer("reverse"):
@@ -101,8 +101,8 @@ def _cumulative(function: Callable[[Tensor, int], Tensor], start: int) -> Operat
 OPERATORS: dict[str, Operator] = {
     "ArgMax": _arg(torch.argmax),
     "ArgMin": _arg(torch.argmin),
-    "CumProd": _cumulative(lambda x, axis: torch.cumprod(x, axis), 1),
-    "CumSum": _cumulative(lambda x, axis: torch.cumsum(x, axis), 0),
+    "CumProd": _cumulative(torch.cumprod, 1),
+    "CumSum": _cumulative(torch.cumsum, 0),
     "ReduceL1": _reduce(_sum, torch.abs),
     "ReduceL2": _reduce(lambda x, axes, keep: _sum(x, axes, keep).sqrt(), torch.square),
     "ReduceLogSum": _reduce(lambda x, axes, keep: _sum(x, axes, keep).log()),

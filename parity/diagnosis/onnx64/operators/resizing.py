@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,59 +67,55 @@ def _coordinates(rules: _Rules, axis: _Axis) -> Array:
     a fraction: so do PyTorch and ONNX Runtime read it. For nearest neighbours the arithmetic is in float32,
     as theirs is, because rounding decides which element is taken.
     """
-    real = np.float32 if rules.mode == "nearest" else np.float64
-    at = np.arange(axis.count, dtype=real)
-    scale, start, end = real(axis.scale), real(axis.start), real(axis.end)
-    half, last, steps = real(0.5), real(axis.size - 1), real(axis.count - 1)
-    centered = (at + half) / scale - half
+    at: Array = np.arange(axis.count, dtype=np.float32 if rules.mode == "nearest" else np.float64)
+    last, steps = axis.size - 1.0, axis.count - 1.0
+    centered: Array = (at + 0.5) / axis.scale - 0.5
     match rules.coordinates:
         case "half_pixel":
-            return centered
+            found = centered
         case "pytorch_half_pixel":
-            return centered if axis.count > 1 else np.zeros_like(at)
+            found = centered if axis.count > 1 else 0 * at
         case "half_pixel_symmetric":
-            return real(axis.size) / 2 * (1 - real(axis.count) / (scale * real(axis.size))) + centered
+            found = axis.size / 2 * (1 - axis.count / (axis.scale * axis.size)) + centered
         case "asymmetric":
-            return at / scale
+            found = at / axis.scale
         case "align_corners":
-            return at * last / steps if axis.count > 1 else np.zeros_like(at)
+            found = at * last / max(steps, 1.0)
         case "tf_half_pixel_for_nn":
-            return (at + half) / scale
+            found = (at + 0.5) / axis.scale
         case "tf_crop_and_resize":
-            if axis.count == 1:
-                return np.full_like(at, half * (start + end) * last)
-            return start * last + at * (end - start) * last / steps
-    raise ValueError(f"coordinate_transformation_mode is {rules.coordinates!r}")
+            middle = 0.5 * (axis.start + axis.end) * last
+            along = axis.start * last + at * (axis.end - axis.start) * last / max(steps, 1.0)
+            found = along if axis.count > 1 else 0 * at + middle
+        case other:
+            raise ValueError(f"coordinate_transformation_mode is {other!r}")
+    return found
 
 
-def _nearest(at: Array, rounding: str) -> Array:
-    match rounding:
-        case "round_prefer_floor":
-            return np.ceil(at - 0.5)
-        case "round_prefer_ceil":
-            return np.floor(at + 0.5)
-        case "floor":
-            return np.floor(at)
-        case "ceil":
-            return np.ceil(at)
-    raise ValueError(f"nearest_mode is {rounding!r}")
+_ROUNDINGS: dict[str, Callable[[Array], Array]] = {
+    "round_prefer_floor": lambda at: np.ceil(at - 0.5),
+    "round_prefer_ceil": lambda at: np.floor(at + 0.5),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
 
 
 def _kernel(mode: str, distance: Array, a: float) -> Array:
     """Weight of an input element at a distance, in elements; Keys' cubic convolution with parameter `a`."""
-    x = np.abs(distance)
+    x: Array = np.abs(distance)
     if mode == "linear":
         return np.clip(1 - x, 0, None)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+    weights: Array = np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+    return weights
 
 
 def _taps(rules: _Rules, axis: _Axis) -> tuple[Array, Array]:
     """Indices (count, taps) into the input, and their weights."""
     at = _coordinates(rules, axis)
     if rules.mode == "nearest":
-        index = _nearest(at, rules.rounding)[:, None]
+        index = _ROUNDINGS[rules.rounding](at)[:, None]
         weights = np.ones_like(index)
     elif rules.mode in ("linear", "cubic"):
         # An antialiased kernel is as wide as the step between output elements.

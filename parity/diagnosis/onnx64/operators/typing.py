@@ -6,6 +6,7 @@ These take values of any kind, also strings, float8 and int4, which PyTorch can'
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,10 @@ from parity.diagnosis.onnx64.values import (
 )
 
 AnyOperator = Callable[..., "Value | tuple[Value, ...]"]
-_NUMPY_FLOATS = {TensorProto.FLOAT16: np.float16, TensorProto.FLOAT: np.float32}
+_NUMPY_FLOATS: dict[int, type[np.floating[Any]]] = {
+    TensorProto.FLOAT16: np.float16,
+    TensorProto.FLOAT: np.float32,
+}
 
 
 def cast(node: Node, x: Value, to: int) -> Value:
@@ -94,9 +98,7 @@ def _bit_cast(node: Node, x: Value) -> Value:
 
 
 def _constant(node: Node) -> Value:
-    name, value = next(
-        (item for item in node.attributes.items() if item[0].startswith(("value", "sparse_value")))
-    )
+    name, value = next(item for item in node.attributes.items() if item[0].startswith(("value", "sparse_")))
     if name in ("value", "sparse_value"):
         held: Value = value
         return held

@@ -80,7 +80,7 @@ def padded(x: Tensor, before: Sequence[int], after: Sequence[int], value: float 
 def pooled_sizes(found: Window, sizes: Sequence[int], *, ceil: bool) -> list[int]:
     """Spatial sizes of a pool's output.
 
-    With `ceil`, a last window that is not whole counts if it starts inside the input or the padding before it.
+    With `ceil`, a last window that is not whole counts if it starts in the input or the padding before it.
     """
     result = []
     for size, before, after, stride, span in zip(

@@ -1,0 +1,99 @@
+"""Keys that are each right and don't go together."""
+
+from __future__ import annotations
+
+import pytest
+from support.specs import SOUND, SpecFolder, place
+
+COMPONENTS = """\
+version: 1
+components:
+  encoder: {model: {target: model.py:build}, onnx: model.onnx}
+  head: {model: {target: model.py:build}, onnx: model.onnx}
+pipeline: pipeline.py:run
+inputs: {provider: data.py:samples}
+"""
+
+# text that is replaced in a sound specification, what by, (line, column), the problem
+OF_ONE_MODEL = {
+    "no-model": ("model: {target: model.py:build}\n", "", (1, 1), "'model' is missing"),
+    "no-onnx": ("onnx: model.onnx\n", "", (1, 1), "'onnx' is missing"),
+    "pipeline": ("onnx:", "pipeline: pipeline.py:run\nonnx:", (3, 1), "'pipeline' is given without 'components'"),
+    "key": ("build}", "build, checkpoint_key: a}", (2, 33), "'checkpoint_key' is given without a 'checkpoint'"),
+    "no-source": ("  tensors:\n    x: {shape: [2, 4]}\n", "  seed: 0\n", (4, 1), "the inputs have no source"),
+    "two-sources": ("  tensors:", "  files: x.npz\n  tensors:", (5, 3), "'files' and 'tensors' are both given"),
+    "undeclared": ("[2, 4]", "[2, n]", (6, 20), "'n' is not in 'dims'"),
+    "unused": ("  tensors:", "  dims: {n: 3}\n  tensors:", (5, 10), "no tensor has the dimension 'n'"),
+    "twice": ("  tensors:\n    x: {shape: [2", "  dims: {n: [3, 3]}\n  tensors:\n    x: {shape: [n", (5, 13), "twice"),
+    "too-many": ("  tensors:", "  samples: 10001\n  tensors:", (4, 1), "10001 input sets"),
+    "devices": ("onnx:", "devices: [cpu, cuda, 'cuda:0']\nonnx:", (3, 22), "'cuda:0' is given twice"),
+    "exact": ("onnx:", "tolerances: {y: {atol: 1, exact: true}}\nonnx:", (3, 27), "contradicts atol"),
+    "quantile": ("onnx:", "tolerances: {y: {quantile: {0.5: 1, '0.50': 1}}}\nonnx:", (3, 18), "given twice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_ONE_MODEL)
+def test_a_contradiction_of_one_model(folder: SpecFolder, name: str) -> None:
+    old, new, at, problem = OF_ONE_MODEL[name]
+    if name == "two-sources":
+        (folder.root / "x.npz").touch()
+    (error,) = folder.errors(SOUND.replace(old, new))
+    assert problem in error.problem
+    assert place(error) == at
+    assert error.fix
+
+
+OF_COMPONENTS = {
+    "no-pipeline": ("pipeline: pipeline.py:run\n", "", (2, 1), "'components' need a 'pipeline'"),
+    "model-beside": ("inputs:", "model: {target: model.py:build}\ninputs:", (6, 1), "beside 'components'"),
+    "onnx-beside": ("inputs:", "onnx: model.onnx\ninputs:", (6, 1), "beside 'components'"),
+    "outputs-beside": ("inputs:", "outputs: {y: a}\ninputs:", (6, 1), "beside 'components'"),
+    "named-model": ("  head:", "  model:", (4, 3), "can't be named 'model'"),
+    "named-pipeline": ("  head:", "  pipeline:", (4, 3), "can't be named 'pipeline'"),
+    "unsafe-name": ("  head:", "  a/b:", (4, 3), "'a/b' can't be used as a name"),
+    "exported-twice": ("head: {", "head: {tolerances: {y: {exact: true, rms: 1}}, ", (4, 31), "contradicts rms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_COMPONENTS)
+def test_a_contradiction_of_components(folder: SpecFolder, name: str) -> None:
+    old, new, at, problem = OF_COMPONENTS[name]
+    (error,) = folder.errors(COMPONENTS.replace(old, new))
+    assert problem in error.problem
+    assert place(error) == at
+    assert error.fix
+
+
+def test_two_components_are_not_exported_into_one_file(folder: SpecFolder) -> None:
+    text = COMPONENTS.replace(
+        "onnx: model.onnx}\npipeline", "onnx: {path: model.onnx, export: {}}}\npipeline"
+    )
+    (error,) = folder.errors(text)
+    assert "is the ONNX file of 'encoder' too" in error.problem
+    assert place(error)[0] == 4
+
+
+def test_two_components_may_share_a_file_that_is_there(folder: SpecFolder) -> None:
+    assert folder.load(COMPONENTS).spec.pipeline == "pipeline.py:run"
+
+
+@pytest.mark.parametrize(
+    ("source", "key"),
+    [
+        ("files: x.npz", "seed: 0"),
+        ("files: x.npz", "samples: 1"),
+        ("files: x.npz", "dims: {n: 1}"),
+        ("provider: data.py:f", "seed: 0"),
+        ("provider: data.py:f", "dims: {n: 1}"),
+    ],
+)
+def test_what_has_no_meaning_with_a_source_is_refused(folder: SpecFolder, source: str, key: str) -> None:
+    (folder.root / "x.npz").touch()
+    (error,) = folder.errors(SOUND.replace("  tensors:\n    x: {shape: [2, 4]}", f"  {source}\n  {key}"))
+    assert "has no meaning with" in error.problem
+    assert place(error) == (6, 3)
+
+
+def test_samples_of_a_provider_are_how_many_are_taken(folder: SpecFolder) -> None:
+    spec = folder.load(COMPONENTS.replace("{provider", "{samples: 2, provider")).spec
+    assert spec.inputs.samples == 2
