@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.projects import FEATURES, Project, write_onnx
+from support.projects import FEATURES, Project, run_parity, write_onnx
 
 TWO_STAGES = """\
 def run(stages, inputs):
@@ -120,6 +120,14 @@ def test_a_component_that_the_pipeline_never_calls_is_no_pass(tmp_path: Path) ->
     assert "never called" in never["problem"]["message"]
 
 
+def test_a_run_of_empty_tensors_alone_has_compared_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    np.savez(tmp_path / "empty.npz", x=np.empty((0, FEATURES), np.float32))
+    done = project.run(inputs={"files": "empty.npz"})
+    assert done.status == 3
+    assert "nothing was compared" in done.stdout
+
+
 def test_a_provider_decides_how_many_cases_there_are(tmp_path: Path) -> None:
     project = Project(tmp_path)
     (tmp_path / "data.py").write_text(
@@ -136,6 +144,9 @@ def test_a_provider_decides_how_many_cases_there_are(tmp_path: Path) -> None:
 def test_kept_tensors_are_the_ones_that_were_compared(tmp_path: Path) -> None:
     done = Project(tmp_path).run("--keep", "kept")
     assert done.status == 0
+    again = run_parity("run", "parity.yml", "--keep", "kept", cwd=tmp_path)
+    assert again.status == 2
+    assert "--keep" in again.stderr
     (reference,) = (tmp_path / "kept").glob("**/reference/**/outputs/*.npy")
     (candidate,) = (tmp_path / "kept").glob("**/candidate/**/*.npy")
     np.testing.assert_allclose(np.load(candidate), np.load(reference), atol=1e-6)

@@ -46,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         x = np.full((2, FEATURES), code, np.float32)
         np.savez(project.root / "samples" / f"{name}.npz", x=x)
     # Long enough to load PyTorch on a busy machine, short enough to wait for.
-    limits = {"timeout": 15, "memory": "2GiB"}
+    limits = {"timeout": 25, "memory": "2GiB"}
     return project.run(inputs={"files": "samples/*.npz"}, limits=limits)
 
 
@@ -64,7 +64,7 @@ def test_sound_cases_are_judged_beside_the_others(finished: Finished, case: str)
         ("3-exits", "user-code", "sys.exit(0)"),
         ("4-os-exit", "crash", "status 0"),
         ("5-segfault", "crash", "SIGSEGV"),
-        ("6-hangs", "timeout", "15 s"),
+        ("6-hangs", "timeout", "25 s"),
         ("7-hoards", "memory", "2.00 GiB"),
     ],
 )

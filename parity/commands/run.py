@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from parity.commands.check import load_plans
-from parity.errors import ExitCode
+from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
@@ -29,12 +29,19 @@ def run(
         keep: where to keep tensors and logs; None removes them.
 
     Raises:
-        SpecError: a specification is wrong; nothing has run.
+        SpecError: a specification is wrong, or `keep` holds something; nothing has run.
     """
     plans = load_plans(specs, devices)
+    _check_empty(keep)
     clear_reports(report_dir)
     with ProgressView() as view:
         report = run_gate(plans, select=select, keep=keep, progress=view.update)
     paths = write_reports(report, report_dir)
     print_report(report, paths)
     return ExitCode(report.exit_code)
+
+
+def _check_empty(keep: Path | None) -> None:
+    """Tensors of an earlier run must not be taken for this one's."""
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise SpecError(f"{keep} is there already and not an empty folder", at="--keep", fix="name a new one")

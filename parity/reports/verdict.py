@@ -16,13 +16,24 @@ def exit_code(report: Report) -> ExitCode:
     A results file may be damaged or forged; one that says 0 beside a failed output is no pass.
     """
     codes = [ExitCode(report.exit_code)]
-    statuses = {output.status for case in report.cases for output in case.outputs}
-    if "failed" in statuses:
+    outputs = [output for case in report.cases for output in case.outputs]
+    failed = any(output.status == "failed" for output in outputs)
+    if failed:
         codes.append(ExitCode.FAILED)
-    if not statuses & {"passed", "failed"}:
+    if not failed and not _elements_compared(report):
         codes.append(ExitCode.UNJUDGED)
     codes += [exit_code_of(entry.problem) for entry in unjudged(report)]
     return worst(codes)
+
+
+def _elements_compared(report: Report) -> int:
+    """Empty outputs on both sides agree, but a run of nothing else has compared nothing."""
+    return sum(
+        output.measurement.elements
+        for case in report.cases
+        for output in case.outputs
+        if output.status == "passed" and output.measurement is not None
+    )
 
 
 def headline(report: Report) -> str:
@@ -40,9 +51,9 @@ def headline(report: Report) -> str:
         unknown.append(counted(len(suites), "suite"))
     if unknown:
         said.append(f"{' and '.join(unknown)} could not be judged")
-    if passed and not beyond:
+    if passed and not beyond and _elements_compared(report):
         said.append(f"{counted(passed, 'output')} within tolerance")
-    if not passed and not beyond:
+    if not beyond and not _elements_compared(report):
         said.append("nothing was compared")
     if left_out := sum(len(entry.cases) for entry in skipped(report)):
         said.append(f"{left_out:,} skipped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,10 +14,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainValidator,
     StringConstraints,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from parity.spec.scalars import Ambiguous
 
@@ -137,13 +140,24 @@ def _one_or_more(value: object) -> object:
     return value if isinstance(value, tuple | dict) else (value,)
 
 
-def as_mapping(key: str, either: Any) -> Any:
-    """A validator that lets plain text stand for a mapping with only that key; `either` is both types."""
+@dataclass(frozen=True)
+class TextFor:
+    """Lets plain text stand for a mapping that has only `key`; with `choices`, it is one of them."""
 
-    def validate(value: object) -> object:
-        return {key: value} if isinstance(value, str) else value
+    key: str
+    choices: tuple[str, ...] = ()
 
-    return BeforeValidator(validate, json_schema_input_type=either)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._mapping, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        text: dict[str, Any] = {"type": "string", **({"enum": list(self.choices)} if self.choices else {})}
+        return {"anyOf": [text, handler(schema)]}
+
+    def _mapping(self, value: object) -> object:
+        return {self.key: value} if isinstance(value, str) else value
 
 
 def plain_data(value: Mapping[str, Any]) -> dict[str, Any]:

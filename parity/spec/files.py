@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
@@ -36,10 +37,27 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:
     """Absolute paths of the files that a path or pattern names, sorted; a literal path comes first."""
-    if (base / pattern).is_file():
+    if is_file(base / pattern):
         return [str(base / pattern)]
     found = (base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - takes absolute ones
-    return sorted(str(path) for path in found if path.is_file())
+    return sorted(str(path) for path in found if is_file(path))
+
+
+def is_file(path: FilePath) -> bool:
+    """Whether there is a regular file; False also where the name is none that a file can have."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: FilePath) -> bool:
+    """Whether there is a folder; False also where the name is none that a folder can have."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: FilePath) -> int:
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):  # Path.is_file raises for a name that is too long
+        return 0
 
 
 def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
@@ -60,7 +78,7 @@ def _onnx(path: Path, onnx: OnnxSpec, base: FilePath) -> Iterator[Finding]:
     if onnx.export is None:
         hint = "to have it exported write `onnx: {path: ..., export: {exporter: dynamo}}`"
         yield from _file((*path, "path"), onnx.path, base, hint)
-    elif (base / onnx.path).is_dir():
+    elif is_folder(base / onnx.path):
         yield Finding((*path, "path"), f"{onnx.path!r} is a folder", "name the file to write in it")
 
 
@@ -83,9 +101,9 @@ def _inputs(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
 
 
 def _file(path: Path, name: str, base: FilePath, hint: str = _RELATIVE) -> Iterator[Finding]:
-    if (base / name).is_dir():
+    if is_folder(base / name):
         yield Finding(path, f"{name!r} is a folder", "name a file in it")
-    elif not (base / name).is_file():
+    elif not is_file(base / name):
         yield Finding(path, f"there is no file {name!r}", _near(name, base) or hint)
 
 

@@ -23,7 +23,7 @@ def json_schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """`json_schema` as text, as `parity schema` prints it and docs/parity.schema.json holds it."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 def _tidied(part: Any) -> Any:

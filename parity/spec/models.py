@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parity.records.jobs import Exporter
-from parity.spec.fields import Axis, Config, FreeMapping, SpecModel, Symbol, Target, Text, as_mapping
+from parity.spec.fields import Axis, Config, FreeMapping, SpecModel, Symbol, Target, Text, TextFor
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
 
@@ -80,7 +80,7 @@ class OnnxSpec(SpecModel):
     )
 
 
-Onnx = Annotated[OnnxSpec, as_mapping("path", str | OnnxSpec)]
+Onnx = Annotated[OnnxSpec, TextFor("path")]
 Outputs = Annotated[dict[Text, Text], Field(min_length=1)]
 
 

@@ -7,11 +7,11 @@ is left out is None; ``key:`` with nothing after it is an error.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
-from parity.spec.fields import Device, Name, SpecModel, Target, Version, as_mapping
+from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
 from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
 from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec, Preset
@@ -59,7 +59,7 @@ class Spec(SpecModel):
         description="Both sides run on each of these: cpu, cuda, cuda:N.",
         examples=[["cpu", "cuda:0"]],
     )
-    numerics: Annotated[NumericsSpec, as_mapping("preset", Preset | NumericsSpec)] = Field(
+    numerics: Annotated[NumericsSpec, TextFor("preset", get_args(Preset))] = Field(
         default_factory=NumericsSpec,
         description="strict, default, or a mapping of single settings over one of them.",
         examples=["strict", {"preset": "strict", "tf32": True}],

@@ -28,7 +28,8 @@ class NumericsSpec(SpecModel):
     )
     deterministic_algorithms: bool | None = Field(
         None,
-        description="torch.use_deterministic_algorithms; an operation that has none warns and runs.",
+        description="torch.use_deterministic_algorithms; an operation that has none warns and runs. Slow on "
+        "the CPU.",
         examples=[True],
     )
     tf32: bool | None = Field(

@@ -11,6 +11,7 @@ KINDS = {
     "input format": registry.INPUT_FORMATS,
     "exporter": registry.EXPORTERS,
     "side": registry.SIDES,
+    "criterion": registry.CRITERIA,
     "reporter": registry.REPORTERS,
 }
 

@@ -149,6 +149,12 @@ def test_squares_neither_overflow_nor_vanish(value: float) -> None:
     assert measured.snr_db == pytest.approx(10 * np.log10(0.5), rel=1e-9)
 
 
+def test_a_minute_error_beside_ordinary_numbers_is_not_lost() -> None:
+    measured = of([1.0, 1e-170], [1.0, 2e-170])
+    assert measured.rms == pytest.approx(math.sqrt(0.5) * 1e-170, rel=1e-12, abs=0.0)
+    assert measured.snr_db == pytest.approx(3400.0)
+
+
 def test_an_error_beyond_float64_saturates_and_is_still_judged() -> None:
     measured = of([1e308, 0.0], [-1.7e308, 5e-324], atol=0.0, rtol=2.5)
     assert (measured.max_abs, measured.mismatched) == (np.finfo(float).max, 2)

@@ -18,13 +18,12 @@ inputs: {provider: data.py:samples}
 OF_ONE_MODEL = {
     "no-model": ("model: {target: model.py:build}\n", "", (1, 1), "'model' is missing"),
     "no-onnx": ("onnx: model.onnx\n", "", (1, 1), "'onnx' is missing"),
-    "pipeline": ("onnx:", "pipeline: pipeline.py:run\nonnx:", (3, 1), "'pipeline' is given without 'components'"),
-    "key": ("build}", "build, checkpoint_key: a}", (2, 33), "'checkpoint_key' is given without a 'checkpoint'"),
+    "pipeline": ("onnx:", "pipeline: pipeline.py:run\nonnx:", (3, 1), "'pipeline' is given without"),
+    "key": ("build}", "build, checkpoint_key: a}", (2, 33), "given without a 'checkpoint'"),
     "no-source": ("  tensors:\n    x: {shape: [2, 4]}\n", "  seed: 0\n", (4, 1), "the inputs have no source"),
-    "two-sources": ("  tensors:", "  files: x.npz\n  tensors:", (5, 3), "'files' and 'tensors' are both given"),
+    "two-sources": ("  tensors:", "  files: x.npz\n  tensors:", (5, 3), "'files' and 'tensors' are both"),
     "undeclared": ("[2, 4]", "[2, n]", (6, 20), "'n' is not in 'dims'"),
     "unused": ("  tensors:", "  dims: {n: 3}\n  tensors:", (5, 10), "no tensor has the dimension 'n'"),
-    "twice": ("  tensors:\n    x: {shape: [2", "  dims: {n: [3, 3]}\n  tensors:\n    x: {shape: [n", (5, 13), "twice"),
     "too-many": ("  tensors:", "  samples: 10001\n  tensors:", (4, 1), "10001 input sets"),
     "devices": ("onnx:", "devices: [cpu, cuda, 'cuda:0']\nonnx:", (3, 22), "'cuda:0' is given twice"),
     "exact": ("onnx:", "tolerances: {y: {atol: 1, exact: true}}\nonnx:", (3, 27), "contradicts atol"),
@@ -43,6 +42,14 @@ def test_a_contradiction_of_one_model(folder: SpecFolder, name: str) -> None:
     assert error.fix
 
 
+def test_a_size_that_is_given_twice(folder: SpecFolder) -> None:
+    (error,) = folder.errors(
+        SOUND.replace("  tensors:", "  dims: {n: [3, 3]}\n  tensors:").replace("[2,", "[n,")
+    )
+    assert error.problem == "a size of 'n' is given twice"
+    assert place(error) == (5, 13)
+
+
 OF_COMPONENTS = {
     "no-pipeline": ("pipeline: pipeline.py:run\n", "", (2, 1), "'components' need a 'pipeline'"),
     "model-beside": ("inputs:", "model: {target: model.py:build}\ninputs:", (6, 1), "beside 'components'"),
@@ -51,7 +58,7 @@ OF_COMPONENTS = {
     "named-model": ("  head:", "  model:", (4, 3), "can't be named 'model'"),
     "named-pipeline": ("  head:", "  pipeline:", (4, 3), "can't be named 'pipeline'"),
     "unsafe-name": ("  head:", "  a/b:", (4, 3), "'a/b' can't be used as a name"),
-    "exported-twice": ("head: {", "head: {tolerances: {y: {exact: true, rms: 1}}, ", (4, 31), "contradicts rms"),
+    "tolerance": ("head: {", "head: {tolerances: {y: {exact: true, rms: 1}}, ", (4, 27), "contradicts rms"),
 }  # fmt: skip
 
 

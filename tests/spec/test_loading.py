@@ -35,12 +35,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "no regular file" in error.problem
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(folder: SpecFolder) -> None:
-    path = folder.write(SOUND)
-    path.chmod(0)
-    (error,) = errors_of(path)
-    assert "Permission denied" in error.problem
+def test_a_file_taken_for_a_folder(folder: SpecFolder) -> None:
+    (error,) = errors_of(folder.root / "model.py" / "parity.yml")
+    assert "can't be read: Not a directory" in error.problem
 
 
 def test_a_file_of_10_mb_is_refused_before_it_is_parsed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import ClassVar, Literal
 
 import onnx
@@ -87,8 +88,8 @@ class ResNet(Architecture):
 class SqueezeExcite(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(width, width // 4, 1)
-        self.expand = nn.Conv2d(width // 4, width, 1)
+        self.reduce = nn.Conv2d(width, width // 2, 1)
+        self.expand = nn.Conv2d(width // 2, width, 1)
         self.gate = nn.Hardsigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -553,18 +554,28 @@ def build(name: str) -> Architecture:
         torch.manual_seed(sum(name.encode()))
         model = ARCHITECTURES[name]()
         for module in model.modules():
-            _train(module)
+            _as_after_training(module)
     return model.eval()
 
 
-def _train(module: nn.Module) -> None:
-    """Weights of a norm that are not all one, running statistics that are not 0 and 1."""
+def _as_after_training(module: nn.Module) -> None:
+    """Weights that keep activations of order 1; scales and statistics of norms that are not 0 and 1."""
+    if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.normal_(module.bias, 0.0, 0.1)
     if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm | RMSNorm):
         for name, parameter in module.named_parameters(recurse=False):
             nn.init.normal_(parameter, 1.0 if name == "weight" else 0.0, 0.2)
     if isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.running_mean, 0.0, 0.3)
         nn.init.uniform_(module.running_var, 0.5, 2.0)
+
+
+@cache
+def exported(name: str, exporter: Exporter) -> onnx.ModelProto:
+    """The network's ONNX model, exported once; not to be changed."""
+    return export(build(name), exporter)
 
 
 def export(model: Architecture, exporter: Exporter, *, constant_folding: bool = True) -> onnx.ModelProto:

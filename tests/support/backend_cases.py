@@ -54,8 +54,8 @@ KNOWN = (
     ),
     Known(
         r"node/test_resize_downsample_scales_(linear|cubic)_align_corners",
-        "the operator's text, PyTorch and ONNX Runtime align the corners of the resized tensor; the test those of "
-        "input size times scale, a fraction here",
+        "the operator's text, PyTorch and ONNX Runtime align the corners of the resized tensor; the test "
+        "those of input size times scale, a fraction here",
     ),
     Known(
         r"node/test_dynamicquantizelinear(_expanded)?",
@@ -210,3 +210,30 @@ def _numbers(actual: Any, expected: Any, bound: Bound) -> str:
     if same.all():
         return ""
     return f"{int((~same).sum())} of {same.size} elements differ, by {np.max(error[~same]):.3g} at most"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A test and what is wrong with the evaluator's outputs in it."""
+
+    case: Case
+    problem: str
+
+
+def run_all() -> list[Result]:
+    """Every test of every kind."""
+    return [Result(case, case.problem()) for kind in KINDS for case in load_cases(kind)]
+
+
+def markdown(results: list[Result]) -> str:
+    """The share that passes, and a reason for every test that does not, as the documentation shows it."""
+    lines = ["| kind | tests | pass | share |", "| --- | ---: | ---: | ---: |"]
+    for kind in KINDS:
+        own = [result for result in results if result.case.name.startswith(f"{kind}/")]
+        passed = sum(not r.problem and r.case.known is None for r in own)
+        lines.append(f"| {kind} | {len(own)} | {passed} | {100 * passed / len(own):.1f} % |")
+    lines += ["", "| tests that do not pass | why |", "| --- | --- |"]
+    for known in KNOWN:
+        names = [result.case.name.split("/")[1] for result in results if result.case.known == known]
+        lines.append(f"| {len(names)}: {', '.join(f'`{name}`' for name in names)} | {known.reason} |")
+    return "\n".join(lines) + "\n"

@@ -113,7 +113,8 @@ class Dilation(Fault):
         pads = attribute(node, "pads", [0] * 2 * rank)
         pads = [pad + grown[i % rank] // 2 for i, pad in enumerate(pads)]
         fits = any(grown) and all(each % 2 == 0 for each in grown) and min(pads) >= 0
-        return (before, after, pads) if fits and not attribute(node, "auto_pad", "") else None
+        own_pads = attribute(node, "auto_pad", "NOTSET") == "NOTSET"
+        return (before, after, pads) if fits and own_pads else None
 
 
 class Slope(AttributeFault):

@@ -13,7 +13,19 @@ Array = npt.NDArray[Any]
 
 # What stands between a parameter and its use (layout), and between a shape and a number made of it.
 _LAYOUT = {"Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
-_ARITHMETIC = {"Add", "Cast", "ConstantOfShape", "Div", "Mul", "Neg", "Reciprocal", "Sqrt", "Sub", "Trilu"}
+_ARITHMETIC = {
+    "Add",
+    "Cast",
+    "ConstantOfShape",
+    "Div",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Reciprocal",
+    "Sqrt",
+    "Sub",
+    "Trilu",
+}
 
 
 def own_value(node: NodeProto) -> Array | None:

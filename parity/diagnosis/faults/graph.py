@@ -170,16 +170,21 @@ class Graph:
         return followers
 
     def can_bypass(self, node: NodeProto, index: int) -> bool:
-        """Whether the input is a computed tensor of the output's type and shape that may take its place."""
+        """Whether the input is a computed tensor that may take the place of the output, of the same type.
+
+        That their shapes are the same is the caller's to know.
+        """
         kept, gone = node.input[index], node.output[0]
         return (
             kept in self.producers
             and self.constant(kept) is None
-            and self.shape(kept) is not None
-            and self.shape(kept) == self.shape(gone)
             and self.element_type(kept) == self.element_type(gone)
             and not (gone in self.outputs and kept in self.outputs)
         )
+
+    def same_shape(self, one: str, other: str) -> bool:
+        """Whether two tensors are known to have one shape."""
+        return self.shape(one) is not None and self.shape(one) == self.shape(other)
 
     def tidy(self) -> None:
         """Removes nodes and tensors that nothing uses any more."""

@@ -105,6 +105,7 @@ class ReduceAxis(Fault):
     def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
         before, after = _axes(graph, node), list(site.choice)
         tensor = _set_axes(graph, node, after)
+        del graph.model.graph.value_info[:]  # with keepdims, tensors in between have other shapes
         return Edit([node], f"axes is {after} in the file, {before} in the module", tensor)
 
 
@@ -222,20 +223,31 @@ def _other_axes(graph: Graph, node: NodeProto) -> Iterator[list[int]]:
 
 
 def _keeps_outputs(graph: Graph, position: int, axes: list[int]) -> bool:
-    """Whether the model with these axes is still consistent, with outputs of the same shapes."""
+    """Whether the model with these axes is still consistent, with outputs of the same known shapes."""
     trial = ModelProto()
     trial.CopyFrom(graph.model)
     del trial.graph.value_info[:]
-    edited = Graph(trial)
-    _set_axes(edited, edited.nodes[position], axes)
-    outputs = [onnx.ValueInfoProto.FromString(each.SerializeToString()) for each in trial.graph.output]
     for each in trial.graph.output:
         each.type.tensor_type.ClearField("shape")
+    edited = Graph(trial)
+    _set_axes(edited, edited.nodes[position], axes)
     try:
-        inferred = onnx.shape_inference.infer_shapes(trial, strict_mode=True, data_prop=True)
+        after = Graph(onnx.shape_inference.infer_shapes(trial, strict_mode=True, data_prop=True))
     except onnx.shape_inference.InferenceError:
         return False
-    return all(now.type == before.type for now, before in zip(inferred.graph.output, outputs, strict=True))
+    return all(
+        graph.shape(name) is not None and graph.shape(name) == after.shape(name) for name in graph.outputs
+    ) and _channels_fit(after)
+
+
+def _channels_fit(graph: Graph) -> bool:
+    """Whether every convolution has the channels that it needs, which ONNX does not check."""
+    for node in graph.nodes:
+        if node.op_type == "Conv":
+            x, weight = graph.shape(node.input[0]), graph.shape(node.input[1])
+            if x is None or weight is None or x[1] != weight[1] * attribute(node, "group", 1):
+                return False
+    return True
 
 
 def _scales(graph: Graph, name: str, depth: int) -> Iterator[tuple[NodeProto, int]]:

@@ -68,7 +68,9 @@ class CoarseConstant(WeightFault):
         return not np.array_equal(value.astype(self.narrow).astype(value.dtype), value)
 
     def alter(self, node: NodeProto, value: Array) -> tuple[Array, str]:  # noqa: ARG002
-        return value.astype(self.narrow).astype(np.float64), f"is rounded to {np.dtype(self.narrow).name}"
+        return value.astype(self.narrow).astype(
+            np.float64
+        ), f"is the module's rounded to {np.dtype(self.narrow).name}"
 
 
 class Float16Constant(CoarseConstant):
@@ -89,7 +91,7 @@ class Int8Constant(WeightFault):
 
     def alter(self, node: NodeProto, value: Array) -> tuple[Array, str]:  # noqa: ARG002
         scale = np.abs(value).max() / 127
-        return np.round(value / scale) * scale, "is rounded to 8 bits of its greatest element"
+        return np.round(value / scale) * scale, "is the module's rounded to 8 bits of its greatest element"
 
 
 PRECISION_FAULTS: tuple[type[Fault], ...] = (

@@ -72,8 +72,8 @@ class ResidualDropped(DroppingFault):
     def kept(self, graph: Graph, node: NodeProto) -> int | None:
         if node.op_type != "Add" or any(graph.constant(name) is not None for name in node.input):
             return None
-        order = [_position(graph, name) for name in node.input]
-        return int(np.argmax(order))
+        index = int(np.argmax([_position(graph, name) for name in node.input]))
+        return index if graph.same_shape(node.input[index], node.output[0]) else None
 
 
 class BiasDropped(Fault):
@@ -104,8 +104,9 @@ class BiasDropped(Fault):
         for index in (0, 1):
             product = graph.producers.get(node.input[index])
             bias = graph.operand(node, 1 - index)
-            behind = product is not None and product.op_type == "MatMul"
-            if behind and bias is not None and np.any(bias) and graph.can_bypass(node, index):
+            if product is None or product.op_type != "MatMul" or bias is None or not np.any(bias):
+                continue
+            if graph.can_bypass(node, index) and graph.same_shape(node.input[index], node.output[0]):
                 yield at(position, node, node.input[1 - index], (index,))
 
     def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
@@ -204,8 +205,11 @@ class OutputOrder(Fault):
     def find(self, graph: Graph) -> Iterator[Site]:
         for i, j in combinations(range(len(graph.outputs)), 2):
             one, other = graph.outputs[i], graph.outputs[j]
-            alike = graph.shape(one) == graph.shape(other) and graph.shape(one) is not None
-            if alike and graph.is_float(one) and graph.element_type(one) == graph.element_type(other):
+            if (
+                graph.same_shape(one, other)
+                and graph.is_float(one)
+                and graph.element_type(one) == graph.element_type(other)
+            ):
                 position = _position(graph, one)
                 if position >= 0 and _position(graph, other) >= 0:
                     yield at(position, graph.nodes[position], one, (i, j))

@@ -89,8 +89,9 @@ class WeightChannelZeroed(WeightFault):
         axis = _output_axis(node)
         rows = np.moveaxis(value, axis, 0)
         strongest = int(np.argmax(np.abs(rows).reshape(len(rows), -1).sum(1)))
+        before = np.abs(rows[strongest]).max()
         rows[strongest] = 0.0
-        return value, f"is zero in output channel {strongest}"
+        return value, f"is zero in output channel {strongest}, up to {before:.6g} in the module"
 
 
 class WeightChannelsSwapped(WeightFault):
@@ -104,7 +105,7 @@ class WeightChannelsSwapped(WeightFault):
         rows = np.moveaxis(value, _output_axis(node), 0)
         last = len(rows) - 1
         rows[[0, last]] = rows[[last, 0]]
-        return value, f"has the output channels 0 and {last} swapped"
+        return value, f"has the output channels 0 and {last} of the module swapped"
 
 
 class WeightStale(WeightFault):
@@ -115,7 +116,7 @@ class WeightStale(WeightFault):
     def alter(self, node: NodeProto, value: Array) -> tuple[Array, str]:
         random = np.random.default_rng(zlib.crc32(label(node).encode()))
         noise = 0.02 * value.std() * random.standard_normal(value.shape)
-        return value + noise, "is of another training step: each element is off by 2 % of their spread"
+        return value + noise, "is of another training step, off the module's by 2 % of its deviation"
 
 
 class WeightTransposed(WeightFault):
@@ -126,7 +127,7 @@ class WeightTransposed(WeightFault):
         return square and not np.array_equal(value, np.swapaxes(value, -1, -2))
 
     def alter(self, node: NodeProto, value: Array) -> tuple[Array, str]:  # noqa: ARG002
-        return np.swapaxes(value, -1, -2), "is transposed"
+        return np.swapaxes(value, -1, -2), "is the module's transposed"
 
 
 class GateOrder(WeightFault):
@@ -140,7 +141,7 @@ class GateOrder(WeightFault):
     def alter(self, node: NodeProto, value: Array) -> tuple[Array, str]:
         gates = np.split(value, _GATES[node.op_type], axis=1)
         gates[0], gates[1] = gates[1], gates[0]
-        return np.concatenate(gates, 1), "has its first two gates swapped"
+        return np.concatenate(gates, 1), "has the first two gates of the module swapped"
 
 
 class NanWeight(WeightFault):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from onnx import ModelProto
+from onnx.checker import ValidationError
 
 from parity.artifacts import Array
 from parity.diagnosis.onnx64.building import Builder
@@ -61,7 +62,7 @@ class Graph64:
         try:
             constants = self._builder.constants(model.graph)
             self._program = self._builder.body(light.graph, constants, opsets)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, ValidationError) as error:
             raise Unable("onnx", f"the constants of the model can't be read: {error}") from error
         self._expanded = Expansions(self._builder)
 
@@ -80,8 +81,8 @@ class Graph64:
 
         Args:
             inputs: arrays, tensors or sequences of them by name; floats of any width are raised.
-            observe: called after every node, in the order of evaluation, subgraphs and functions included.
-                Values that it does not keep are freed after their last use.
+            observe: called after every node of the file, in the order of evaluation, in subgraphs and
+                model-local functions too. Values that it does not keep are freed after their last use.
 
         Raises:
             Unable: ``input``; one is missing, or the graph has no input of that name.

@@ -111,7 +111,8 @@ class Executor:
                 pass
         body = self._expansions.of(node, inputs)
         if body is not None:
-            return self._call(body, inputs)
+            # No part of the file: the observer sees the node as one.
+            return Executor(self._device, self._expansions, None)._call(body, inputs)
         return run_reference(node.proto, node.version, inputs, self._device)
 
     def _together(self, inputs: tuple[Value, ...]) -> tuple[Value, ...]:

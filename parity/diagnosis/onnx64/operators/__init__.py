@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from parity.diagnosis.onnx64.operators import (
     activations,
+    casting,
     containers,
     control,
     convolution,
@@ -25,11 +26,10 @@ from parity.diagnosis.onnx64.operators import (
     recurrent,
     reductions,
     resizing,
-    typing,
 )
+from parity.diagnosis.onnx64.operators.casting import AnyOperator
 from parity.diagnosis.onnx64.operators.control import Control
 from parity.diagnosis.onnx64.operators.elementwise import Operator
-from parity.diagnosis.onnx64.operators.typing import AnyOperator
 
 TENSOR: Mapping[str, Operator] = {
     **activations.OPERATORS,
@@ -45,5 +45,5 @@ TENSOR: Mapping[str, Operator] = {
     **reductions.OPERATORS,
     **resizing.OPERATORS,
 }
-ANY: Mapping[str, AnyOperator] = {**containers.OPERATORS, **randomness.OPERATORS, **typing.OPERATORS}
+ANY: Mapping[str, AnyOperator] = {**containers.OPERATORS, **randomness.OPERATORS, **casting.OPERATORS}
 CONTROL: Mapping[str, Control] = control.OPERATORS

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from parity.artifacts import Array
-from parity.diagnosis.onnx64.operators.typing import AnyOperator
+from parity.diagnosis.onnx64.operators.casting import AnyOperator
 from parity.diagnosis.onnx64.program import Node
 from parity.diagnosis.onnx64.values import Value, as_ints, tensor_like
 

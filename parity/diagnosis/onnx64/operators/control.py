@@ -118,11 +118,7 @@ def _sequence_map(node: Node, inputs: Sequence[Value], run: RunBody) -> Sequence
 
 def _slices(value: Value, axis: int, back: int) -> list[Tensor | Array]:
     tensor = tensor_like(value)
-    front: Tensor | Array
-    if isinstance(tensor, torch.Tensor):
-        front = tensor.movedim(axis, 0)
-    else:
-        front = np.moveaxis(tensor, axis, 0)
+    front = tensor.movedim(axis, 0) if isinstance(tensor, torch.Tensor) else np.moveaxis(tensor, axis, 0)
     slices = [front[index] for index in range(front.shape[0])]
     return slices[::-1] if back else slices
 

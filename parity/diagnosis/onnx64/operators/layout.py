@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import accumulate, pairwise
 
+import numpy as np
 import torch
 
 from parity.diagnosis.onnx64.operators.elementwise import Operator
@@ -83,16 +84,7 @@ def _split(node: Node, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, 
 
 def _expand(_node: Node, x: Tensor, shape: Tensor) -> Tensor:
     # Both ways: a 1 in the shape keeps the input's size.
-    sizes = as_ints(shape)
-    rank = max(x.ndim, len(sizes))
-    return x.expand(
-        [
-            size if own == 1 else own
-            for own, size in zip(
-                [1] * (rank - x.ndim) + list(x.shape), [1] * (rank - len(sizes)) + sizes, strict=True
-            )
-        ]
-    )
+    return x.expand(np.broadcast_shapes(x.shape, tuple(as_ints(shape))))
 
 
 def _tile(node: Node, x: Tensor, repeats: Tensor, axis: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ def _by_channel(parameter: Tensor, x: Tensor) -> Tensor:
 def _batch_normalization(
     node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor | tuple[Tensor, ...]:
-    """For x (N, C, ...); in training mode the batch's own statistics, and the running ones as further outputs."""
+    """With x (N, C, ...). In training mode: the batch's own statistics; running ones are further outputs."""
     training = node.integer("training_mode") if node.version >= 14 else node.wants(1)
     if node.version < 7 and not node.integer("is_test"):
         training = True

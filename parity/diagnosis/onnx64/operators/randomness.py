@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from parity.diagnosis.onnx64.operators.typing import AnyOperator
+from parity.diagnosis.onnx64.operators.casting import AnyOperator
 from parity.diagnosis.onnx64.program import Node
 from parity.diagnosis.onnx64.values import CannotEvaluate, Value, as_bool, as_floats, tensor_like
 

@@ -104,7 +104,8 @@ def _kernel(mode: str, distance: Array, a: float) -> Array:
     """Weight of an input element at a distance, in elements; Keys' cubic convolution with parameter `a`."""
     x: Array = np.abs(distance)
     if mode == "linear":
-        return np.clip(1 - x, 0, None)
+        triangle: Array = np.maximum(1 - x, 0.0)
+        return triangle
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     weights: Array = np.where(x <= 1, near, np.where(x < 2, far, 0.0))

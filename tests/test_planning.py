@@ -1,0 +1,238 @@
+"""What a specification comes to: every path absolute, every shape concrete, every name stable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.specs import SOUND, SpecFolder
+
+from parity.errors import SpecError
+from parity.planning import plan, suite_name
+from parity.records.jobs import FileInputs, GeneratedInputs
+from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan
+
+COMPONENTS = """\
+version: 1
+name: chain
+components:
+  encoder:
+    model: {target: model.py:build, config: config.yaml, args: {n: [1, 2]}, checkpoint: weights.pth}
+    onnx: {path: build/encoder.onnx, export: {exporter: torchscript, dynamic_shapes: {x: {0: n}}}}
+    outputs: {features: 0.features}
+    tolerances:
+      feat*: {atol: 1e-3, equal_nan: true}
+  head:
+    model: {target: package.module:build, config: {depth: 3}, checkpoint: weights.pth, checkpoint_key: ema}
+    onnx: model.onnx
+pipeline: pipeline.py:run
+inputs: {samples: 3, provider: data.py:samples}
+devices: [cpu, cuda]
+tolerances:
+  "*": {quantile: {0.999: 1e-3}, mismatch: 0.01}
+  labels: {exact: true}
+onnxruntime: {optimization: basic, provider_options: {a: true}, session_config: {b: 2}}
+limits: {timeout: 30, memory: 2GiB}
+performance: {runs: 0, warmup: 2}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SpecFolder:
+    return SpecFolder(tmp_path)
+
+
+@pytest.fixture
+def chain(folder: SpecFolder) -> SuitePlan:
+    return plan(folder.load(COMPONENTS))
+
+
+def sets(folder: SpecFolder, inputs: str) -> tuple[PlannedSet, ...]:
+    planned = plan(folder.load(SOUND[: SOUND.index("inputs:")] + f"inputs:\n{inputs}")).inputs
+    assert not isinstance(planned, ProviderPlan)
+    return planned
+
+
+def generated(planned: PlannedSet) -> GeneratedInputs:
+    assert isinstance(planned.source, GeneratedInputs)
+    return planned.source
+
+
+def test_components(chain: SuitePlan, folder: SpecFolder) -> None:
+    encoder, head = chain.components
+    root = str(folder.root)
+    assert chain.base_dir == root
+    assert chain.spec_file == f"{root}/suite.yml"
+    assert chain.subjects == ("encoder", "head", "pipeline")
+    assert chain.pipeline == "pipeline.py:run"
+    assert encoder.model.target == "model.py:build"
+    assert encoder.model.config == f"{root}/config.yaml"
+    assert encoder.model.args == {"n": [1, 2]}
+    assert encoder.model.checkpoint == f"{root}/weights.pth"
+    assert encoder.onnx == f"{root}/build/encoder.onnx"
+    assert encoder.outputs == {"features": "0.features"}
+    assert head.model.config == {"depth": 3}
+    assert head.model.checkpoint_key == "ema"
+    assert head.export is None
+
+
+def test_strict_decides_how_an_export_folds_constants_unless_it_says(folder: SpecFolder) -> None:
+    def folding(export: str, numerics: str) -> bool | None:
+        text = SOUND.replace("model.onnx", f"{{path: a.onnx, export: {export}}}")
+        job = plan(folder.load(f"{text}numerics: {numerics}\n")).components[0].export
+        assert job is not None
+        return job.constant_folding
+
+    assert folding("{}", "strict") is False
+    assert folding("{}", "default") is None
+    assert folding("{constant_folding: true}", "strict") is True
+    assert folding("{constant_folding: false}", "default") is False
+    assert folding("{}", "{preset: strict, constant_folding: true}") is True
+
+
+def test_an_export_keeps_its_dynamic_axes(chain: SuitePlan) -> None:
+    export = chain.components[0].export
+    assert export is not None
+    assert export.exporter == "torchscript"
+    assert export.opset is None
+    assert export.dynamic_shapes == {"x": {0: "n"}}
+
+
+def test_one_model_is_a_component_of_its_own(folder: SpecFolder) -> None:
+    planned = plan(folder.load(SOUND))
+    assert [component.name for component in planned.components] == ["model"]
+    assert planned.pipeline is None
+    assert planned.subjects == ("model",)
+    (rule,) = planned.tolerances["model"]
+    assert (rule.pattern, rule.line, rule.atol, rule.exact) == ("*", None, None, None)
+
+
+def test_tolerances_know_their_lines(chain: SuitePlan) -> None:
+    (features,) = chain.tolerances["encoder"]
+    assert (features.pattern, features.line, features.column) == ("feat*", 9, 7)
+    assert (features.atol, features.rtol, features.equal_nan) == (1e-3, None, True)
+    (default,) = chain.tolerances["head"]
+    assert (default.pattern, default.line) == ("*", None)
+    every, labels = chain.tolerances["pipeline"]
+    assert every.quantile == {"0.999": 1e-3}
+    assert every.mismatch == 0.01
+    assert (labels.exact, labels.line) == (True, 18)
+
+
+def test_the_rest(chain: SuitePlan) -> None:
+    assert chain.name == "chain"
+    assert chain.devices == ("cpu", "cuda:0")
+    assert chain.inputs == ProviderPlan(target="data.py:samples", samples=3)
+    assert chain.options.optimization == "basic"
+    assert chain.options.provider_options == {"a": "1"}
+    assert chain.options.session_config == {"b": "2"}
+    assert (chain.limits.timeout_s, chain.limits.memory_bytes) == (30, 2 * 2**30)
+    assert (chain.latency.runs, chain.latency.warmup) == (0, 2)
+    assert chain.at("components.head.onnx") == f"{chain.spec_file}:12:5"
+    assert chain.at("components.head.onnx.export") == f"{chain.spec_file}:12:5"
+
+
+def test_a_plan_survives_the_way_to_a_worker(chain: SuitePlan, folder: SpecFolder) -> None:
+    for planned in (chain, plan(folder.load(SOUND))):
+        assert msgspec.json.decode(msgspec.json.encode(planned), type=SuitePlan) == planned
+
+
+def test_text_that_looks_like_a_value_survives_too(folder: SpecFolder) -> None:
+    planned = plan(folder.load(f"{SOUND}outputs: {{1374: no}}\ntolerances: {{1374: {{}}}}\n"))
+    copy = msgspec.json.decode(msgspec.json.encode(planned), type=SuitePlan)
+    assert copy.components[0].outputs == {"1374": "no"}
+    assert copy.tolerances["model"][0].pattern == "1374"
+
+
+def test_each_combination_of_dimensions_is_a_set(folder: SpecFolder) -> None:
+    made = sets(
+        folder,
+        "  samples: 2\n  dims: {batch: [1, 4], n: 20000}\n  tensors:\n    x: {shape: [batch, n, 3]}\n"
+        "    mask: {shape: [n], dtype: bool}\n",
+    )
+    assert [one.id for one in made] == [
+        "batch=1,n=20000,sample=0",
+        "batch=1,n=20000,sample=1",
+        "batch=4,n=20000,sample=0",
+        "batch=4,n=20000,sample=1",
+    ]
+    assert [[tensor.shape for tensor in generated(one).tensors] for one in made[::2]] == [
+        [(1, 20000, 3), (20000,)],
+        [(4, 20000, 3), (20000,)],
+    ]
+
+
+def test_without_dimensions_a_set_is_named_by_its_sample(folder: SpecFolder) -> None:
+    assert [one.id for one in sets(folder, "  tensors:\n    x: {shape: []}\n")] == ["sample=0"]
+
+
+def test_the_seed_of_a_set_does_not_depend_on_the_others(folder: SpecFolder) -> None:
+    def seeds(seed: int, samples: int, sizes: str) -> dict[str, tuple[int, ...]]:
+        head = f"  seed: {seed}\n  samples: {samples}\n  dims: {{n: {sizes}}}\n"
+        made = sets(folder, f"{head}  tensors:\n    x: {{shape: [n]}}\n")
+        return {one.id: generated(one).seed for one in made}
+
+    few, many, other = seeds(0, 1, "3"), seeds(0, 4, "[5, 3, 1]"), seeds(1, 4, "[5, 3, 1]")
+    assert few.items() <= many.items()
+    assert len(set(many.values())) == len(many) == 12
+    assert not set(many.values()) & set(other.values())
+    # Written down, so that a change of what is drawn is seen: recorded results would not be comparable.
+    assert few == {"n=3,sample=0": (0, 45765534799242)}
+
+
+def test_files_are_named_by_their_stems(folder: SpecFolder) -> None:
+    for name in ("a/one.npz", "a/two.npz", "b/two.npz", "b/two.pt", "b/drei ß.npy"):
+        (folder.root / name).parent.mkdir(exist_ok=True)
+        (folder.root / name).touch()
+    made = sets(folder, "  files: [a/*.npz, 'b/*', a/one.npz]\n")
+    named = {one.id: one.source for one in made}
+    assert named == {
+        name: FileInputs(path=str(folder.root / file))
+        for name, file in {
+            "one": "a/one.npz",
+            "a_two.npz": "a/two.npz",
+            "b_two.npz": "b/two.npz",
+            "b_two.pt": "b/two.pt",
+            "drei": "b/drei ß.npy",
+        }.items()
+    }
+    assert len(made) == len(named)
+
+
+def test_names_of_files_stay_apart_and_short(folder: SpecFolder) -> None:
+    names = ["a b.npz", "a_b.npz", "a:b.npz", "x" * 200 + "1.npz", "x" * 200 + "2.npz", "'.npz", "?.npz"]
+    for name in names:
+        (folder.root / name).touch()
+    ids = [one.id for one in sets(folder, "  files: '*.npz'\n")]
+    assert len(set(ids)) == len(names)
+    assert all(0 < len(one) < 120 and "/" not in one and not one.startswith(".") for one in ids)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("model.yml", "model"),
+        ("centerpoint/parity.yml", "centerpoint"),
+        ("my folder/parity.yaml", "my_folder"),
+        ("größe.yml", "gr_e"),
+        ("a/…/parity.yml", "suite"),
+        ("x.y.yml", "x.y"),
+    ],
+)
+def test_the_name_of_a_suite_that_has_none(file: str, name: str) -> None:
+    assert suite_name(file) == name
+
+
+def test_devices_of_the_command_line_win(folder: SpecFolder) -> None:
+    loaded = folder.load(f"{SOUND}devices: [cpu]\n")
+    assert plan(loaded, ("cuda", "cuda:1")).devices == ("cuda:0", "cuda:1")
+    assert plan(loaded).devices == ("cpu",)
+
+
+@pytest.mark.parametrize("devices", [(), ("gpu",), ("cpu", "cpu"), ("cuda", "cuda:0"), ("",)])
+def test_wrong_devices_of_the_command_line(folder: SpecFolder, devices: tuple[str, ...]) -> None:
+    with pytest.raises(SpecError) as raised:
+        plan(folder.load(SOUND), devices)
+    assert raised.value.at == "--devices"
+    assert raised.value.fix
