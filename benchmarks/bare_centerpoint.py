@@ -35,6 +35,7 @@ Stages = dict[str, Callable[..., dict[str, Any]]]
 
 def main(onnx_files: list[str], timed_runs: int) -> None:
     torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True, warn_only=True)
     reference, recorded = _torch_stages()
     candidate, sessions = _onnx_stages(onnx_files)
     for number, sweep in enumerate(simulated()):

@@ -28,8 +28,7 @@ class NumericsSpec(SpecModel):
     )
     deterministic_algorithms: bool | None = Field(
         None,
-        description="torch.use_deterministic_algorithms; an operation that has none warns and runs. Slow on "
-        "the CPU.",
+        description="torch.use_deterministic_algorithms; an operation that has none warns and runs.",
         examples=[True],
     )
     tf32: bool | None = Field(
