@@ -44,6 +44,7 @@ def test_a_missing_file_is_one_readable_error(folder: SpecFolder, name: str) -> 
         ("files: [data/*.npz, samples/*.npz]", (5, 23), "no file matches 'samples/*.npz'"),
         ("files: data/*", (5, 10), "'notes.txt' is no file of inputs"),
         ("files: data", (5, 10), "no file matches 'data'"),
+        ("files: .", (5, 10), "no file matches '.'"),
         ("provider: absent.py:f", (5, 13), "no file 'absent.py'"),
     ],
 )

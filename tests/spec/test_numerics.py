@@ -7,11 +7,10 @@ from parity.spec.numerics import PRESETS, resolve
 from parity.spec.settings import NumericsSpec
 
 
-def test_strict_sets_everything_but_what_is_too_slow() -> None:
+def test_strict_leaves_nothing_to_the_frameworks() -> None:
     name, numerics = resolve(NumericsSpec())
     assert name == "strict"
-    unset = [key for key in Numerics.__struct_fields__ if getattr(numerics, key) is None]
-    assert unset == ["deterministic_algorithms"]
+    assert None not in [getattr(numerics, key) for key in Numerics.__struct_fields__]
     assert numerics.tf32 is False
     assert numerics.cudnn_conv_algo_search == "HEURISTIC"
 
