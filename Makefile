@@ -19,7 +19,7 @@ run: $(INSTALLED)
 	$(BIN)/parity run $(SPEC)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(TEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

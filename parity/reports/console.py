@@ -37,7 +37,7 @@ _MARKS: dict[Status, tuple[str, str]] = {
 _LOG_WIDTH = 110  # columns of a log, which has no width of its own
 _WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
-_MOST_DETAILED = 3  # failed outputs with all their figures
+_MOST_DETAILED = 3  # failed outputs with all their figures: it should stay one screen
 
 
 def report_console(stream: TextIO | None = None) -> Console:

@@ -60,7 +60,7 @@ def element_types(model: ModelProto) -> dict[str, int]:
     """
     try:
         inferred = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError):
         inferred = model.graph  # what is declared there is better than nothing
     types: dict[str, set[int]] = {}
     for graph in graphs(inferred):
