@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .jobs import (
     MODEL,
     PIPELINE,
@@ -46,6 +48,9 @@ class LatencyPlan(Record):
     runs: int
 
 
+DiagnoseWhen = Literal["on-failure", "always", "never"]
+
+
 class SuitePlan(Record):
     """One specification file. `spec_file` is as the user wrote it, `base_dir` is its absolute folder.
 
@@ -67,6 +72,7 @@ class SuitePlan(Record):
     tolerances: dict[str, tuple[Tolerance, ...]]
     limits: Limits
     latency: LatencyPlan
+    diagnose: DiagnoseWhen = "on-failure"
     places: dict[str, tuple[int, int]]
 
     @property
