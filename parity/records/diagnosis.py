@@ -12,7 +12,9 @@ Leg = Literal["reference", "export", "runtime", "repeatability"]
 class Budget(Record):
     """Where the difference of one output comes from: greatest absolute values of each leg.
 
-        reference - candidate = (reference - reference64) + (reference64 - candidate64) + (candidate64 - candidate)
+        reference - candidate = (reference - reference64)      reference rounding
+                              + (reference64 - candidate64)    export error
+                              + (candidate64 - candidate)      runtime error
 
     A leg that can't be measured is None, and `unknown` has its name and the reason. Values beyond float32's
     range are compared saturated. A leg may be larger than the total: legs cancel.

@@ -72,8 +72,8 @@ class SuitePlan(Record):
     tolerances: dict[str, tuple[Tolerance, ...]]
     limits: Limits
     latency: LatencyPlan
-    diagnose: DiagnoseWhen = "on-failure"
     places: dict[str, tuple[int, int]]
+    diagnose: DiagnoseWhen = "on-failure"
 
     @property
     def subjects(self) -> tuple[str, ...]:
