@@ -115,4 +115,4 @@ def _near(name: str, base: FilePath) -> str:
     except OSError:
         return ""
     near = difflib.get_close_matches(wanted.name, names, 1, cutoff=0.75)
-    return f"did you mean {str(FilePath(name).with_name(near[0]))!r}?" if near else ""
+    return f"did you mean {str(FilePath(name).parent / near[0])!r}?" if near else ""

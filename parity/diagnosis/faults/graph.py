@@ -93,6 +93,10 @@ class Graph:
         """The constant value of a node's input, None when there is none or it is not constant."""
         return self.constant(node.input[index]) if index < len(node.input) else None
 
+    def position(self, name: str) -> int:
+        """The position of the node that gives a tensor; -1 for an input of the graph."""
+        return next((i for i, node in enumerate(self.nodes) if name in node.output), -1)
+
     def computed(self) -> Iterator[tuple[int, NodeProto]]:
         """Every node, with its position, whose first output is floating and depends on the inputs."""
         for position, node in enumerate(self.nodes):

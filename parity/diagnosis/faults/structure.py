@@ -1,14 +1,13 @@
-"""Faults in the operators themselves: dropped, exchanged, fed in the wrong order."""
+"""Faults in the operators themselves: dropped, or taken for others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 from math import pi, sqrt
 from typing import ClassVar
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from .graph import Graph, label, set_attribute
 from .planting import CauseKind, Edit, Fault, Site, at
@@ -72,7 +71,7 @@ class ResidualDropped(DroppingFault):
     def kept(self, graph: Graph, node: NodeProto) -> int | None:
         if node.op_type != "Add" or any(graph.constant(name) is not None for name in node.input):
             return None
-        index = int(np.argmax([_position(graph, name) for name in node.input]))
+        index = int(np.argmax([graph.position(name) for name in node.input]))
         return index if graph.same_shape(node.input[index], node.output[0]) else None
 
 
@@ -162,65 +161,6 @@ class PoolReplaced(Fault):
         return Edit([node], f"is {node.op_type} in the file, {before} in the module")
 
 
-class OperandsSwapped(Fault):
-    """b - a for a - b, b / a for a / b."""
-
-    name = "operands-swapped"
-    cause_kind = "structure"
-
-    def find(self, graph: Graph) -> Iterator[Site]:
-        for position, node in graph.computed():
-            if node.op_type in ("Sub", "Div", "Pow") and node.input[0] != node.input[1]:
-                yield at(position, node)
-
-    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
-        first, second = node.input
-        node.input[:] = [second, first]
-        return Edit([node], f"takes ({second}, {first}) in the file, ({first}, {second}) in the module")
-
-
-class ConcatOrder(Fault):
-    name = "concat-order"
-    cause_kind = "structure"
-
-    def find(self, graph: Graph) -> Iterator[Site]:
-        for position, node in graph.computed():
-            if node.op_type == "Concat":
-                for pair in combinations(range(len(node.input)), 2):
-                    if node.input[pair[0]] != node.input[pair[1]]:
-                        yield at(position, node, choice=pair)
-
-    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
-        i, j = site.choice
-        node.input[i], node.input[j] = node.input[j], node.input[i]
-        return Edit([node], f"its inputs {i} and {j} are in the other order in the module")
-
-
-class OutputOrder(Fault):
-    """Two outputs of one shape have each other's names."""
-
-    name = "output-order"
-    cause_kind = "structure"
-
-    def find(self, graph: Graph) -> Iterator[Site]:
-        for i, j in combinations(range(len(graph.outputs)), 2):
-            one, other = graph.outputs[i], graph.outputs[j]
-            if (
-                graph.same_shape(one, other)
-                and graph.is_float(one)
-                and graph.element_type(one) == graph.element_type(other)
-            ):
-                position = _position(graph, one)
-                if position >= 0 and _position(graph, other) >= 0:
-                    yield at(position, graph.nodes[position], one, (i, j))
-
-    def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:  # noqa: ARG002
-        one, other = (graph.outputs[i] for i in site.choice)
-        nodes = [graph.producers[one], graph.producers[other]]
-        graph.rename({one: other, other: one})
-        return Edit(nodes, f"the outputs {one!r} and {other!r} have each other's place in the module")
-
-
 class ErfAsTanh(Fault):
     """GELU by its tanh formula where the module has the exact one, written out with Erf.
 
@@ -233,9 +173,7 @@ class ErfAsTanh(Fault):
 
     def find(self, graph: Graph) -> Iterator[Site]:
         for position, node in graph.computed():
-            if node.op_type == "Erf" and graph.element_type(node.input[0]) == helper.np_dtype_to_tensor_dtype(
-                np.dtype(np.float32)
-            ):
+            if node.op_type == "Erf" and graph.element_type(node.input[0]) == TensorProto.FLOAT:
                 yield at(position, node)
 
     def edit(self, graph: Graph, node: NodeProto, site: Site) -> Edit:
@@ -260,11 +198,6 @@ class ErfAsTanh(Fault):
         return Edit(inserted[::-1], f"stands for {was} (Erf) of the module: GELU by its tanh formula")
 
 
-def _position(graph: Graph, name: str) -> int:
-    """The position of the node that gives a tensor; -1 for an input of the graph."""
-    return next((i for i, node in enumerate(graph.nodes) if name in node.output), -1)
-
-
 STRUCTURE_FAULTS: tuple[type[Fault], ...] = (
     ReluDropped,
     ActivationDropped,
@@ -272,8 +205,5 @@ STRUCTURE_FAULTS: tuple[type[Fault], ...] = (
     BiasDropped,
     ActivationReplaced,
     PoolReplaced,
-    OperandsSwapped,
-    ConcatOrder,
-    OutputOrder,
     ErfAsTanh,
 )

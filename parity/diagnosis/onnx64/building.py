@@ -10,7 +10,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from parity.diagnosis.onnx64.constants import dense, to_array
-from parity.diagnosis.onnx64.program import Node, Program, Setting
+from parity.diagnosis.onnx64.program import Node, Program, Setting, own_name
 from parity.diagnosis.onnx64.values import Value, hold
 
 
@@ -23,7 +23,7 @@ class Builder:
     """
 
     def __init__(self, functions: Iterable[FunctionProto], setting: Setting) -> None:
-        self._functions = {(_domain(f.domain), f.name, f.overload): f for f in functions}
+        self._functions = {(own_name(f.domain), f.name, f.overload): f for f in functions}
         self._setting = setting
 
     def graph(
@@ -69,7 +69,7 @@ class Builder:
         """Prepares the body of a function as `call` calls it, its attributes filled in."""
         bound = {attribute.name: attribute for attribute in function.attribute_proto}
         bound |= {attribute.name: attribute for attribute in call.attribute}
-        opsets = {_domain(entry.domain): entry.version for entry in function.opset_import}
+        opsets = {own_name(entry.domain): entry.version for entry in function.opset_import}
         # Types are known by name, and the names in a function are its own.
         inside = Builder(self._functions.values(), replace(self._setting, types={}))
         nodes = inside._nodes(function.node, opsets, (*scope, call.name or function.name), bound)
@@ -98,7 +98,7 @@ class Builder:
         scope: tuple[str, ...],
         bound: Mapping[str, AttributeProto] | None,
     ) -> Node:
-        domain = _domain(proto.domain)
+        domain = own_name(proto.domain)
         inside = (*scope, proto.name or proto.op_type)
         function = self._functions.get((domain, proto.op_type, proto.overload))
         graphs = {a.name: a.g for a in proto.attribute if a.type == AttributeProto.GRAPH}
@@ -130,10 +130,6 @@ class Builder:
                 return [text.decode("utf-8", "surrogateescape") for text in attribute.strings]
             case _:
                 return onnx.helper.get_attribute_value(attribute)
-
-
-def _domain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def _filled_in(proto: NodeProto, bound: Mapping[str, AttributeProto] | None) -> NodeProto:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from parity.diagnosis.onnx64.building import Builder
 from parity.diagnosis.onnx64.constants import element_types, load, native_float, without_weights
 from parity.diagnosis.onnx64.execution import Executor, Observer
 from parity.diagnosis.onnx64.expansion import Expansions
-from parity.diagnosis.onnx64.program import Setting
+from parity.diagnosis.onnx64.program import Node, Setting, own_name
 from parity.diagnosis.onnx64.values import Value, as_array, first_unknown, hold, tensor_like
 from parity.worker.problems import Unable
 
@@ -56,14 +56,12 @@ class Graph64:
         self.native = native_float(model, types) if native is None else native
         self._setting = Setting(torch.device(device), self.native, folder, types)
         self._builder = Builder(light.functions, self._setting)
-        opsets = {
-            "" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in model.opset_import
-        }
+        opsets = {own_name(entry.domain): entry.version for entry in model.opset_import}
         try:
             constants = self._builder.constants(model.graph)
             self._program = self._builder.body(light.graph, constants, opsets)
-        except (OSError, ValueError, TypeError, ValidationError) as error:
-            raise Unable("onnx", f"the constants of the model can't be read: {error}") from error
+        except (OSError, ValueError, TypeError, ValidationError, RecursionError) as error:
+            raise Unable("onnx", f"the model can't be prepared: {error}") from error
         self._expanded = Expansions(self._builder)
 
     @property
@@ -100,6 +98,15 @@ class Graph64:
             else:
                 outputs[name] = _handed_out(value)
         return Evaluation(outputs, unknown)
+
+    def apply(self, node: Node, inputs: Sequence[Value]) -> Sequence[Value]:
+        """One node of this graph alone, on other inputs: rounded operands, for one, or absolute values.
+
+        Gives one result for each output of the node, `Unknown` where it can't be evaluated. A subgraph that
+        reads the scope around it can't.
+        """
+        with torch.no_grad():
+            return Executor(self._setting.device, self._expanded, None).node(node, tuple(inputs))
 
     def _check(self, inputs: Mapping[str, object]) -> None:
         if missing := sorted(set(self.inputs) - set(inputs)):

@@ -65,7 +65,7 @@ class Executor:
         scope = _Scope(program, values, around)
         for node in program.nodes:
             inputs = tuple(scope.read(name) for name in node.inputs)
-            results = self._results(node, inputs, scope)
+            results = self.node(node, inputs, scope)
             outputs = {name: value for name, value in zip(node.outputs, results, strict=False) if name}
             if self._observe is not None:
                 self._observe(Step(node, inputs, outputs))
@@ -79,14 +79,14 @@ class Executor:
         values = dict.fromkeys(program.inputs) | dict(zip(program.inputs, inputs, strict=False))
         return self.graph(program, values, around)
 
-    def _results(self, node: Node, inputs: tuple[Value, ...], scope: _Scope) -> Sequence[Value]:
+    def node(self, node: Node, inputs: tuple[Value, ...], around: _Scope | None = None) -> Sequence[Value]:
         """One result for each output; unknown where the node, or what it depends on, can't be evaluated."""
         try:
             if node.function is not None:
                 results: Sequence[Value] = self._call(node.function, inputs)
             elif node.op in operators.CONTROL:
                 results = operators.CONTROL[node.op](
-                    node, inputs, lambda body, values: self._call(body, values, scope)
+                    node, inputs, lambda body, values: self._call(body, values, around)
                 )
             elif unknown := first_unknown(inputs):
                 return [unknown] * len(node.outputs)

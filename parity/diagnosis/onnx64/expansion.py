@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from onnx import FunctionProto, TypeProto, defs
 
-from parity.artifacts import Array
 from parity.diagnosis.onnx64.building import Builder
-from parity.diagnosis.onnx64.program import Node, Program
-from parity.diagnosis.onnx64.values import Tensor, Value, as_array
+from parity.diagnosis.onnx64.program import Node, Program, own_name
+from parity.diagnosis.onnx64.values import Value, tensor_like
 
 
 class Expansions:
@@ -36,9 +36,8 @@ def function_body(node: Node, inputs: Sequence[Value]) -> FunctionProto | None:
 
     Some functions depend on the types of the inputs. They are told float64, which is what flows here.
     """
-    domain = node.proto.domain
     try:
-        schema: Any = defs.get_schema(node.proto.op_type, node.version, domain)
+        schema: Any = defs.get_schema(node.proto.op_type, node.version, own_name(node.proto.domain))
     except defs.SchemaError:
         return None
     version = _latest(schema.function_opset_versions, node.version)
@@ -67,6 +66,7 @@ def _type(value: Value) -> TypeProto:
         return TypeProto()
     if isinstance(value, list):
         return onnx.helper.make_sequence_type_proto(_type(value[0] if value else np.zeros(0)))
-    tensor: Tensor | Array = value  # type: ignore[assignment]
-    element = onnx.helper.np_dtype_to_tensor_dtype(as_array(tensor).dtype)
-    return onnx.helper.make_tensor_type_proto(element, tensor.shape)
+    tensor = tensor_like(value)
+    name = str(tensor.dtype).removeprefix("torch.")  # without a copy from the GPU
+    dtype = np.dtype(name) if isinstance(tensor, torch.Tensor) else tensor.dtype
+    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), tensor.shape)

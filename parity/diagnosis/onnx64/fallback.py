@@ -10,6 +10,7 @@ import onnx
 import torch
 from onnx import AttributeProto, NodeProto, TensorProto
 
+from parity.diagnosis.onnx64.program import own_name
 from parity.diagnosis.onnx64.values import RAISED, CannotEvaluate, Value, as_array, hold
 
 # Attributes that name an element type; in float64 evaluation each float type means float64.
@@ -34,6 +35,7 @@ def run_reference(
     from onnx.reference import ReferenceEvaluator
 
     raised = _raised(node)
+    raised.domain = own_name(node.domain)
     # As a model of one node, so that the implementation for this very operator set is chosen.
     names = [f"in{index}" if value is not None else "" for index, value in enumerate(inputs)]
     outputs = [f"out{index}" if name else "" for index, name in enumerate(node.output)]
@@ -47,8 +49,8 @@ def run_reference(
         [onnx.ValueInfoProto(name=name) for name in names if name],
         [onnx.ValueInfoProto(name=name) for name in wanted],
     )
-    opsets = [onnx.helper.make_opsetid(node.domain, version)]
-    if node.domain:
+    opsets = [onnx.helper.make_opsetid(raised.domain, version)]
+    if raised.domain:
         opsets.append(onnx.helper.make_opsetid("", onnx.defs.onnx_opset_version()))
     model = onnx.helper.make_model(graph, opset_imports=opsets)
     try:

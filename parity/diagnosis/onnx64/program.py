@@ -14,6 +14,11 @@ from onnx import NodeProto
 from parity.diagnosis.onnx64.values import Value
 
 
+def own_name(domain: str) -> str:
+    """The domain as it is looked up: ONNX's own has two spellings, of which the empty one counts."""
+    return "" if domain == "ai.onnx" else domain
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What is the same for every node of a model.

@@ -19,7 +19,7 @@ from parity.worker.flattening import Leaf, flatten
 from .arguments import leaves, random_devices
 from .dispatch import Raising
 from .dtypes import RAISED, native_dtype
-from .functions import Appearing
+from .functions import Appearing, fused_layers
 from .observation import Observer
 from .places import ModuleStack
 from .state import Loan, Snapshot
@@ -60,7 +60,8 @@ def evaluate64(
         module: as the user runs it; its train mode is left alone.
         args: positional inputs of the forward.
         kwargs: keyword inputs of the forward.
-        observe: is told of every ATen result; see `Observation`.
+        observe: is told of every ATen result; see `Observation`. Encoder layers then take their plain path,
+            which differs from the fused one at padded positions.
         native: the dtype that casts are judged by; by default what most of the parameters have.
         decompositions: operators to be run as others, for the observer to look inside.
 
@@ -77,7 +78,9 @@ def evaluate64(
         cleanup.enter_context(_torch_settings(observing=observe is not None))
         loan = _borrow(module, inputs, cleanup)
         raising = Raising(native, loan, stack, observe, decompositions or {})
-        with stack.following(), raising, Appearing(native, loan):
+        if observe is not None:  # at the sight of a hook, some layers leave their fused path
+            cleanup.enter_context(stack.following())
+        with raising, Appearing(native, loan):
             result = _forward(module, args, kwargs, raising)
         outputs = {path: _settled(path, leaf) for path, leaf in flatten(result).items()}
     return Result64(outputs, native, tuple(raising.random_ops))
@@ -124,7 +127,8 @@ def _settled(path: str, leaf: Leaf) -> Leaf:
 def _torch_settings(*, observing: bool) -> Iterator[None]:
     """float64 by default, no autocast, no compiled code, untouched random generators.
 
-    For an observer, attention is computed as the exporters write it: as matrix products and a softmax.
+    For an observer, attention and encoder layers are computed as the exporters write them: as matrix products
+    and a softmax, not by fused kernels.
     """
     default = torch.get_default_dtype()
     with ExitStack() as settings:
@@ -133,6 +137,8 @@ def _torch_settings(*, observing: bool) -> Iterator[None]:
         settings.enter_context(torch._C._DisableAutocast())
         if observing:
             settings.enter_context(sdpa_kernel(SDPBackend.MATH))
+        else:
+            settings.enter_context(fused_layers())
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
             settings.enter_context(torch.compiler.set_stance("force_eager"))
         torch.set_default_dtype(torch.float64)

@@ -7,7 +7,8 @@ the tensor itself exactly where they would.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
@@ -142,6 +143,26 @@ class Appearing(TorchFunctionMode):
                 continue  # written in place: it keeps its dtype
             real = dtype.to_real() if not tensor.dtype.is_complex else dtype.to_complex()
             self._claim(tensor, real)
+
+
+@contextmanager
+def fused_layers() -> Iterator[None]:
+    """`nn.TransformerEncoder` and `nn.MultiheadAttention` take their fused path as if no mode were active.
+
+    It is not only faster: it gives zeros at padded positions, where the layers' own code gives numbers. They
+    look the function up that is exchanged here; PyTorch's other code has a reference of its own.
+    """
+    own = torch.overrides.has_torch_function
+
+    def without_modes(args: Iterable[Any]) -> bool:
+        with torch._C.DisableTorchFunction():
+            return own(args)
+
+    torch.overrides.has_torch_function = without_modes
+    try:
+        yield
+    finally:
+        torch.overrides.has_torch_function = own
 
 
 def _without_dtype(func: Callable[..., Any], tensor: Tensor, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -1,11 +1,11 @@
-"""Where an operator was called: the module, by global hooks, and the source line, from the Python stack."""
+"""Where an operator was called: the module, by hooks, and the source line, from the Python stack."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import module as hooks
 
 # PyTorch's own frames, this package's, and generated code are no place that a user knows.
 _SKIPPED = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<")
@@ -24,7 +23,12 @@ class ModuleStack:
     """The path of the module whose forward runs now; empty in the root module and outside of any."""
 
     def __init__(self, root: nn.Module) -> None:
-        self._paths = {id(module): name for name, module in root.named_modules()}
+        self._root = root
+        # `torch.compile` puts a module around the one that it compiles, under this name.
+        self._paths = {
+            id(module): ".".join(part for part in name.split(".") if part != "_orig_mod")
+            for name, module in root.named_modules()
+        }
         self._stack: list[str] = []
 
     @property
@@ -33,23 +37,21 @@ class ModuleStack:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Follows every call of a module while it is entered.
+        """Follows every call of a module of the tree while it is entered.
 
         A module that is not in the tree counts as part of the one that calls it; one with two names has the
         first.
         """
-        handles = (
-            hooks.register_module_forward_pre_hook(self._enter),
-            hooks.register_module_forward_hook(self._leave, always_call=True),
-        )
-        try:
+        with ExitStack() as hooks:
+            for module in self._root.modules():
+                enter = module.register_forward_pre_hook(self._enter, prepend=True)
+                hooks.callback(enter.remove)
+                leave = module.register_forward_hook(self._leave, always_call=True)
+                hooks.callback(leave.remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _enter(self, module: nn.Module, _args: Any) -> None:
-        self._stack.append(self._paths.get(id(module), self.path))
+        self._stack.append(self._paths[id(module)])
 
     def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
         self._stack.pop()

@@ -72,6 +72,22 @@ def test_the_callers_arrays_are_neither_changed_nor_shared() -> None:
     np.testing.assert_array_equal(second["v"], X.astype(np.float64))
 
 
+@pytest.mark.parametrize("op", ["Relu", "HannWindow", "Unique"])
+def test_the_long_name_of_onnxs_own_domain(op: str) -> None:
+    built = model([node(f"ai.onnx:{op}", "x", "y")], [value("x", TensorProto.INT64)], ["y"], opset=20)
+    built.opset_import[1].version = 20
+    del built.opset_import[0]
+    assert not Graph64(built).run({"x": np.array(3) if op == "HannWindow" else np.array([3, 3])}).unknown
+
+
+def test_a_function_that_calls_itself_is_refused() -> None:
+    body = onnx.helper.make_function(
+        "local", "F", ["a"], ["b"], [node("local:F", "a", "b")], [onnx.helper.make_opsetid("local", 1)]
+    )
+    with pytest.raises(Unable, match="prepared"):
+        Graph64(model([node("local:F", "x", "y")], ["x"], ["y"], functions=[body]))
+
+
 class TestUnknown:
     def test_only_what_depends_on_a_custom_operator_is_unknown(self) -> None:
         nodes = [
@@ -145,6 +161,19 @@ class TestObserving:
         assert [step.node.op for step in seen] == ["Attention"]
 
 
+def test_a_node_can_be_evaluated_again_on_other_inputs() -> None:
+    seen: list[Step] = []
+    graph = Graph64(model([node("MatMul", "x w", "y")], ["x"], ["y"], {"w": -X}))
+    graph.run({"x": X}, observe=seen.append)
+    step = seen[0]
+    tensors = [tensor for tensor in step.inputs if isinstance(tensor, torch.Tensor)]
+    (bound,) = graph.apply(step.node, [tensor.abs() for tensor in tensors])
+    assert isinstance(bound, torch.Tensor)
+    torch.testing.assert_close(bound, tensors[0].abs() @ tensors[1].abs())
+    (failed,) = graph.apply(step.node, [tensors[0], tensors[1][:1]])
+    assert isinstance(failed, Unknown)
+
+
 def _chain(length: int) -> onnx.ModelProto:
     names = ["x", *(f"v{k}" for k in range(length)), "y"]
     nodes = [node("Exp" if k % 2 else "Neg", a, b) for k, (a, b) in enumerate(pairwise(names))]
@@ -191,7 +220,7 @@ class TestFiles:
             Graph64(path).run({"x": X}).outputs["y"], X.astype(np.float64) @ weights
         )
         (tmp_path / "weights.bin").unlink()
-        with pytest.raises(Unable, match="constants"):
+        with pytest.raises(Unable, match="prepared"):
             Graph64(path)
 
     @pytest.mark.parametrize("content", [None, b"\x00garbage\xff"])

@@ -77,6 +77,17 @@ def _scatter_nd(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tens
     ).reshape(x.shape)
 
 
+def _span(size: int, start: int, end: int, step: int) -> range:
+    """The indices that a slice takes: Python's, but backwards a start before the first element is the first.
+
+    Raises:
+        ValueError: the step is 0.
+    """
+    if step < 0:
+        start = max(start, -size)
+    return range(size)[slice(start, end, step)]
+
+
 def _slice(
     node: Node,
     x: Tensor,
@@ -90,7 +101,7 @@ def _slice(
     along = node.integers("axes") if axes is None else as_ints(axes)
     stride = [1] * len(first) if steps is None else as_ints(steps)
     for axis, start, end, step in zip(along or range(len(first)), first, last, stride, strict=True):
-        chosen = range(x.shape[axis])[slice(start, end, step)]  # Python clamps as ONNX does
+        chosen = _span(x.shape[axis], start, end, step)
         if step > 0:
             x = x[(slice(None),) * (axis % x.ndim) + (slice(chosen.start, chosen.stop, step),)]
         else:

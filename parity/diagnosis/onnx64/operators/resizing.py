@@ -17,12 +17,20 @@ from parity.diagnosis.onnx64.values import Tensor, as_floats, as_ints
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis to resize: sizes in and out, output/input scale, and its region of interest."""
+    """One axis to resize.
+
+    Args:
+        size, count: elements of the input and the output.
+        scale: output size by input size, as given.
+        exact: whether `scale` is `count / size`.
+        start, end: the region of interest, as shares of the input.
+    """
 
     index: int
     size: int
     count: int
     scale: float
+    exact: bool
     start: float
     end: float
 
@@ -38,6 +46,7 @@ class _Rules:
     exclude_outside: bool
     cubic: float
     extrapolation: float
+    policy: str
 
     @staticmethod
     def of(node: Node) -> _Rules:
@@ -52,6 +61,7 @@ class _Rules:
             exclude_outside=bool(node.integer("exclude_outside")),
             cubic=node.number("cubic_coeff_a", -0.75),
             extrapolation=node.number("extrapolation_value"),
+            policy=node.text("keep_aspect_ratio_policy", "stretch"),
         )
 
     @property
@@ -64,12 +74,16 @@ def _coordinates(rules: _Rules, axis: _Axis) -> Array:
     """Where each output element lies in the input, in elements.
 
     `length_resized` of the specification is the size of the output, not input size times scale, which may be
-    a fraction: so do PyTorch and ONNX Runtime read it. For nearest neighbours the arithmetic is in float32,
-    as theirs is, because rounding decides which element is taken.
+    a fraction: so do PyTorch and ONNX Runtime read it. For nearest neighbours the arithmetic with a given
+    scale is in float32, as theirs is, because rounding decides which element is taken.
     """
-    at: Array = np.arange(axis.count, dtype=np.float32 if rules.mode == "nearest" else np.float64)
+    rounded = rules.mode == "nearest" and not axis.exact
+    at: Array = np.arange(axis.count, dtype=np.float32 if rounded else np.float64)
     last, steps = axis.size - 1.0, axis.count - 1.0
-    centered: Array = (at + 0.5) / axis.scale - 0.5
+    over, under = (axis.size, axis.count) if axis.exact else (1.0, axis.scale)
+    scaled: Array = at * over / under
+    shifted: Array = (at + 0.5) * over / under
+    centered = shifted - 0.5
     match rules.coordinates:
         case "half_pixel":
             found = centered
@@ -78,11 +92,11 @@ def _coordinates(rules: _Rules, axis: _Axis) -> Array:
         case "half_pixel_symmetric":
             found = axis.size / 2 * (1 - axis.count / (axis.scale * axis.size)) + centered
         case "asymmetric":
-            found = at / axis.scale
+            found = scaled
         case "align_corners":
             found = at * last / max(steps, 1.0)
         case "tf_half_pixel_for_nn":
-            found = (at + 0.5) / axis.scale
+            found = shifted
         case "tf_crop_and_resize":
             middle = 0.5 * (axis.start + axis.end) * last
             along = axis.start * last + at * (axis.end - axis.start) * last / max(steps, 1.0)
@@ -147,22 +161,24 @@ def _resized_axis(rules: _Rules, x: Tensor, axis: _Axis) -> Tensor:
 
 
 def _resized(
-    node: Node, x: Tensor, roi: list[float], scales: list[float] | None, sizes: list[int] | None
+    node: Node, x: Tensor, roi: list[float], given: list[float] | None, wanted: list[int] | None
 ) -> Tensor:
     rules = _Rules.of(node)
     indices = [axis % x.ndim for axis in node.integers("axes") or range(x.ndim)]
     lengths = [x.shape[index] for index in indices]
-    if scales is not None:
+    if given is not None:
         # In float32, as runtimes do it: 10 * 0.7 has 7 elements, not 6.
-        sizes = [int(np.floor(np.float32(n) * np.float32(s))) for n, s in zip(lengths, scales, strict=True)]
-    elif sizes is not None:
-        scales, sizes = _scales(node, lengths, sizes)
+        sizes = [int(np.floor(np.float32(n) * np.float32(s))) for n, s in zip(lengths, given, strict=True)]
+        scales = given
+    elif wanted is not None:
+        scales, sizes = _scales(rules.policy, lengths, wanted)
     else:
         raise ValueError("neither scales nor sizes are given")
+    exact = given is None and rules.policy == "stretch"
     y = x.double()
     for k, index in enumerate(indices):
         start, end = (roi[k], roi[len(indices) + k]) if rules.crops else (0.0, 1.0)
-        axis = _Axis(index, lengths[k], sizes[k], scales[k], start, end)
+        axis = _Axis(index, lengths[k], sizes[k], scales[k], exact, start, end)
         if rules.crops or scales[k] != 1 or sizes[k] != lengths[k]:
             y = _resized_axis(rules, y, axis)
         if rules.crops:
@@ -178,9 +194,8 @@ def _extrapolated(rules: _Rules, y: Tensor, axis: _Axis) -> Tensor:
     return torch.where(outside, rules.extrapolation, y)
 
 
-def _scales(node: Node, lengths: list[int], sizes: list[int]) -> tuple[list[float], list[int]]:
+def _scales(policy: str, lengths: list[int], sizes: list[int]) -> tuple[list[float], list[int]]:
     ratios = [size / length for size, length in zip(sizes, lengths, strict=True)]
-    policy = node.text("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return ratios, sizes
     ratio = min(ratios) if policy == "not_larger" else max(ratios)
