@@ -154,7 +154,7 @@ class Diagnose(Record, tag="diagnose"):
     """Asks the reference's worker for the error budget of one component call that ran before.
 
     `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
-    `repeated` is the candidate's second run on the same inputs.
+    `repeated` is the candidate's second run on the same inputs, or why there is none.
     """
 
     component: str
@@ -162,7 +162,7 @@ class Diagnose(Record, tag="diagnose"):
     outputs: tuple[str, ...]
     reference: tuple[TensorRecord, ...]
     candidate: tuple[TensorRecord, ...]
-    repeated: tuple[TensorRecord, ...]
+    repeated: tuple[TensorRecord, ...] | str
 
 
 class StartCandidate(Record, tag="start-candidate"):

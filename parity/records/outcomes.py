@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Budget
+from .diagnosis import Diagnosis
 from .jobs import StageCall
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
@@ -58,9 +58,9 @@ class Latency(Record, tag="latency"):
 
 
 class Diagnosed(Record, tag="diagnosed"):
-    """The error budget of each output of one component call, by the ONNX output's name."""
+    """Why each output of one component call differs, by the ONNX output's name."""
 
-    budgets: dict[str, Budget]
+    diagnoses: dict[str, Diagnosis]
     seconds: float
 
 
