@@ -1,4 +1,4 @@
-"""The whole way, every stage one short function: plans -> runs -> verdicts -> report."""
+"""The whole way, every stage one short function: plans -> runs -> verdicts -> diagnoses -> report."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from parity import __version__
 from parity.cases import judge_device
+from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
-from parity.execution import Progress, execute
+from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
@@ -68,9 +69,11 @@ def run_suite(
     for device in plan.devices:
         place = directory / device.replace(":", "-")
         place.mkdir(parents=True)
-        run = execute(plan, device, place, select, progress)
-        progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
-        cases.extend(case for case in judge_device(plan, run) if _chosen(case, select))
+        with Execution(plan, device, place, select, progress) as execution:
+            run = execution.run()
+            progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
+            judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
+            cases.extend(diagnose_cases(plan, run, judged, execution, progress))
         sides.extend(_settings(run))
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (

@@ -68,6 +68,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
+        diagnose=spec.diagnose,
     )
 
 

@@ -35,6 +35,7 @@ tolerances:
 onnxruntime: {optimization: basic, provider_options: {a: true}, session_config: {b: 2}}
 limits: {timeout: 30, memory: 2GiB}
 performance: {runs: 0, warmup: 2}
+diagnose: always
 """
 
 
@@ -129,6 +130,7 @@ def test_the_rest(chain: SuitePlan) -> None:
     assert chain.options.session_config == {"b": "2"}
     assert (chain.limits.timeout_s, chain.limits.memory_bytes) == (30, 2 * 2**30)
     assert (chain.latency.runs, chain.latency.warmup) == (0, 2)
+    assert chain.diagnose == "always"
     assert chain.at("components.head.onnx") == f"{chain.spec_file}:12:5"
     assert chain.at("components.head.onnx.export") == f"{chain.spec_file}:12:5"
 

@@ -4,6 +4,6 @@
 requests on both sides.
 """
 
-from .suite import Progress, execute
+from .suite import Execution, Progress
 
-__all__ = ["Progress", "execute"]
+__all__ = ["Execution", "Progress"]

@@ -3,7 +3,8 @@
     reference   load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |
     candidate   start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
 
-Latencies are measured last and in turns, so that no side is timed while the other computes.
+Latencies are measured last and in turns, so that no side is timed while the other computes. What a diagnosis
+asks for comes after the verdicts.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from msgspec.structs import replace
 
 from parity.execution.side import Side
 from parity.records.jobs import (
     ComponentJob,
+    Diagnose,
     ExportOnnx,
     GeneratedInputs,
     LoadReference,
@@ -29,9 +33,11 @@ from parity.records.jobs import (
     OpenSession,
     RunCandidate,
     RunReference,
+    StageCall,
     StartCandidate,
 )
 from parity.records.outcomes import (
+    Diagnosed,
     Exported,
     Latency,
     Loaded,
@@ -50,8 +56,8 @@ Progress = Callable[[str, int, int | None], None]
 _Sets = list[tuple[str, InputSet | Unanswered]]
 
 
-def execute(plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress) -> DeviceRun:
-    """Runs one suite on one device, whatever happens to its workers.
+class Execution:
+    """One suite on one device, whatever happens to its workers; they live until the `with` block ends.
 
     Args:
         plan: the suite.
@@ -60,10 +66,7 @@ def execute(plan: SuitePlan, device: str, directory: Path, select: str, progress
         select: glob over case ids; an input set none of whose cases match is left out.
         progress: told what is going on; called from several threads.
     """
-    return _Execution(plan, device, directory, select, progress).run()
 
-
-class _Execution:
     def __init__(
         self, plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress
     ) -> None:
@@ -74,14 +77,41 @@ class _Execution:
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+        with self._reference, self._candidate:
+            pass  # both end, also when one of them can't be ended
+
     def run(self) -> DeviceRun:
-        with self._reference, self._candidate, ThreadPoolExecutor(1, "candidate") as beside:
+        """Runs every selected input set on both sides."""
+        with ThreadPoolExecutor(1, "candidate") as beside:
             try:
                 return self._run(beside)
-            except BaseException:  # an interrupt, most likely: do not wait for an answer under way
-                self._reference.abandon()
-                self._candidate.abandon()
+            except BaseException:
+                self._abandon()
                 raise
+
+    def run_again(self, run: SetRun, calls: tuple[StageCall, ...]) -> Ran | Unanswered:
+        """The candidate's second run of an input set: the chain, if there is one, and these calls."""
+        assert isinstance(run.inputs, InputSet)
+        directory = str(self._directory / "candidate-again" / run.id)
+        request = RunCandidate(case=run.id, inputs=run.inputs, calls=calls, directory=directory)
+        return self._candidate.ask(request, Ran)
+
+    def diagnose(self, request: Diagnose) -> Diagnosed | Unanswered:
+        """Why the outputs of one call differ."""
+        return self._reference.ask(request, Diagnosed)
+
+    def _abandon(self) -> None:
+        """After an interrupt, most likely: nobody waits for an answer under way."""
+        self._reference.abandon()
+        self._candidate.abandon()
 
     def _run(self, beside: ThreadPoolExecutor) -> DeviceRun:
         began = time.monotonic()

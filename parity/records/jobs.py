@@ -136,19 +136,6 @@ class RunReference(Record, tag="run-reference"):
     directory: str
 
 
-class StartCandidate(Record, tag="start-candidate"):
-    components: tuple[ComponentJob, ...]
-    pipeline: str | None
-    device: str
-    numerics: Numerics
-    options: OnnxRuntimeOptions
-    base_dir: str
-
-
-class OpenSession(Record, tag="open-session"):
-    component: str
-
-
 class StageCall(Record):
     """One call of a component: what went in and what came out, in order."""
 
@@ -161,6 +148,34 @@ class StageCall(Record):
     def subject(self) -> str:
         """Names the call in a case's id: ``voxel_encoder``, ``voxel_encoder#2`` for the second."""
         return self.component if self.index == 0 else f"{self.component}#{self.index + 1}"
+
+
+class Diagnose(Record, tag="diagnose"):
+    """Asks the reference's worker for the error budget of one component call that ran before.
+
+    `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
+    `repeated` is the candidate's second run on the same inputs, or why there is none.
+    """
+
+    component: str
+    call: StageCall
+    outputs: tuple[str, ...]
+    reference: tuple[TensorRecord, ...]
+    candidate: tuple[TensorRecord, ...]
+    repeated: tuple[TensorRecord, ...] | str
+
+
+class StartCandidate(Record, tag="start-candidate"):
+    components: tuple[ComponentJob, ...]
+    pipeline: str | None
+    device: str
+    numerics: Numerics
+    options: OnnxRuntimeOptions
+    base_dir: str
+
+
+class OpenSession(Record, tag="open-session"):
+    component: str
 
 
 class RunCandidate(Record, tag="run-candidate"):
@@ -186,7 +201,13 @@ class MeasureLatency(Record, tag="measure-latency"):
 
 
 ReferenceRequest = (
-    LoadReference | MaterializeSet | MaterializeProvider | RunReference | ExportOnnx | MeasureLatency
+    LoadReference
+    | MaterializeSet
+    | MaterializeProvider
+    | RunReference
+    | ExportOnnx
+    | Diagnose
+    | MeasureLatency
 )
 CandidateRequest = StartCandidate | OpenSession | RunCandidate | MeasureLatency
 Request = (
@@ -195,6 +216,7 @@ Request = (
     | MaterializeProvider
     | RunReference
     | ExportOnnx
+    | Diagnose
     | StartCandidate
     | OpenSession
     | RunCandidate

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .diagnosis import Diagnosis
 from .jobs import StageCall
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
@@ -56,7 +57,14 @@ class Latency(Record, tag="latency"):
     warmup: int
 
 
-Answer = Loaded | Materialized | SessionOpened | Exported | Ran | Latency
+class Diagnosed(Record, tag="diagnosed"):
+    """Why each output of one component call differs, by the ONNX output's name."""
+
+    diagnoses: dict[str, Diagnosis]
+    seconds: float
+
+
+Answer = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency
 
 Reason = Literal["specification", "model", "onnx", "input", "device", "user-code", "tool"]
 
@@ -93,4 +101,4 @@ class OutOfMemory(Record, tag="out-of-memory"):
 
 
 Unanswered = Failed | Crashed | TimedOut | OutOfMemory
-Reply = Loaded | Materialized | SessionOpened | Exported | Ran | Latency | Failed
+Reply = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency | Failed

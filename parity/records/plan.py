@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .jobs import (
     MODEL,
     PIPELINE,
@@ -46,6 +48,9 @@ class LatencyPlan(Record):
     runs: int
 
 
+DiagnoseWhen = Literal["on-failure", "always", "never"]
+
+
 class SuitePlan(Record):
     """One specification file. `spec_file` is as the user wrote it, `base_dir` is its absolute folder.
 
@@ -68,6 +73,7 @@ class SuitePlan(Record):
     limits: Limits
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
+    diagnose: DiagnoseWhen = "on-failure"
 
     @property
     def subjects(self) -> tuple[str, ...]:

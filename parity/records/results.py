@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .diagnosis import Diagnosis
 from .outcomes import Setting
 from .tensors import Record, TensorRecord
 
@@ -101,6 +102,7 @@ class OutputResult(Record):
     tolerance: Tolerance | None = None
     checks: tuple[Check, ...] = ()
     measurement: Measurement | None = None
+    diagnosis: Diagnosis | None = None
 
 
 class Problem(Record):

@@ -20,7 +20,7 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report, Status
 
-from . import figures, selection, verdict, wording
+from . import figures, noise, selection, verdict, wording
 from .console_blocks import Marked, failure_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
@@ -63,7 +63,7 @@ def print_report(report: Report, paths: Mapping[str, Path], console: Console | N
         console.print(_outputs_table(of_pair, wide=console.width >= _WIDE))
         console.print()
     beyond = selection.failed(rows)
-    for row in beyond[:_MOST_DETAILED]:
+    for row in sorted(beyond, key=_says_little)[:_MOST_DETAILED]:
         console.print(failure_block(report, row))
         console.print()
     if len(beyond) > _MOST_DETAILED:
@@ -75,13 +75,18 @@ def print_report(report: Report, paths: Mapping[str, Path], console: Console | N
     if timed := selection.performance_rows(report):
         console.print(_performance_table(timed))
         console.print()
-    asides = [*wording.notes(report), *wording.skips(report)]
+    asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
         console.print(Marked(told, "·", "dim"))
     if asides:
         console.print()
     console.print(_verdict(report, paths))
+
+
+def _says_little(row: OutputRow) -> bool:
+    """A chain's output, which no budget explains, says again what its component's says."""
+    return row.explained is None and row.worst.factor is not None
 
 
 def _heading(report: Report, pair: Pair) -> Text:

@@ -10,9 +10,12 @@ from rich.text import Text
 
 from parity.records.results import Report
 
-from . import selection, wording
+from . import budget, selection, wording
 from .escaping import lines_of, visible
 from .selection import OutputRow, Unjudged
+
+_STYLES = {"mostly": "bold"}  # of facts that are looked for first
+_LIMITS = {"unknown": 240}  # characters: a reason may be a whole traceback
 
 
 class Marked:
@@ -46,6 +49,7 @@ def failure_block(report: Report, row: OutputRow) -> Marked:
         ("problem", row.worst.problem),
         *wording.facts(row.worst, spec),
         ("input sets", wording.failing_sets(row)),
+        *budget.row_facts(row),
     ]
     return Marked(Group(title, _grid(facts)), "✗", "bold red")
 
@@ -65,5 +69,7 @@ def _grid(facts: list[tuple[str, str]]) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
     for name, text in facts:
         if text:
-            grid.add_row(Text(name, "dim"), Text(visible(text, 600)))
+            grid.add_row(
+                Text(name, "dim"), Text(visible(text, _LIMITS.get(name, 600)), _STYLES.get(name, ""))
+            )
     return grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .escaping import prose
+from .escaping import prose, unbroken
 from .figures import counted
 
 _MORE_RESERVE = 120  # bytes for the line that says how many rows are left out
@@ -46,9 +46,12 @@ def assemble(sections: Iterable[Section], limit: int) -> str:
 
 
 def table(columns: Sequence[str], numeric: Iterable[str] = ()) -> str:
-    """The first two lines of a table; `numeric` columns stand on the right."""
+    """The first two lines of a table; `numeric` columns stand on the right, as wide as their names.
+
+    GitHub would break 1.2e-5 at its hyphen where a column is narrow.
+    """
     right = set(numeric)
-    names = " | ".join(columns)
+    names = " | ".join(unbroken(column) if column in right else column for column in columns)
     rules = " | ".join("---:" if column in right else ":---" for column in columns)
     return f"| {names} |\n| {rules} |\n"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from sys import float_info
 
 from parity.records.results import Tolerance
 
@@ -48,14 +49,24 @@ def factor(value: float | None) -> str:
     return f"{value:,.0f} x" if 1e3 <= value < 1e6 else f"{number(value)} x"
 
 
+def times(value: float, unit: float) -> str:
+    """``1,300 x``: how many times the unit, which is above 0."""
+    return factor(min(value / unit, float_info.max))
+
+
 def share(part: int, whole: int) -> str:
     """``58.9 %``; never 0 % of something, nor 100 % of less than all."""
-    percent = 100 * part / whole if whole else 0.0
-    if part and percent < 0.01:
+    return percent(part, whole - part)
+
+
+def percent(part: float, rest: float) -> str:
+    """``58.9 %`` of part and rest; never 0 % of something, nor 100 % beside something, however small."""
+    value = 100 * (part / (part + rest)) if part else 0.0
+    if part and value < 0.01:
         return "< 0.01 %"
-    if part < whole and percent > 99.9:
+    if rest and value > 99.9:
         return "> 99.9 %"
-    return f"{number(percent)} %"
+    return f"{number(value)} %"
 
 
 def cosine(value: float | None) -> str:

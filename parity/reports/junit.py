@@ -15,7 +15,7 @@ from junit_xml import TestCase, TestSuite
 from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
 
-from . import selection, verdict, wording
+from . import budget, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
@@ -93,9 +93,8 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
 
 
 def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
-    text = "\n".join(
-        f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in wording.facts(output, spec) if told
-    )
+    facts = [*wording.facts(output, spec), *budget.facts(output)]
+    text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told)
     problem = visible(output.problem, TEXT_LIMIT)
     match output.status:
         case "passed":

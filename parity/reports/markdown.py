@@ -11,7 +11,7 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report
 
-from . import figures, selection, verdict, wording
+from . import budget, figures, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
 from .markdown_run import about_the_run
@@ -27,6 +27,7 @@ def render(report: Report, limit: int = SIZE_LIMIT) -> str:
     sections = [
         _verdict(report),
         *_failures(rows),
+        *_tolerances(report, rows),
         *_unjudged(report),
         *_details(report, rows),
         *_all_outputs(rows),
@@ -61,12 +62,41 @@ def _failures(rows: list[OutputRow]) -> Iterator[Section]:
     beyond = [entry for entry in failed if entry.worst.measurement is not None]
     if beyond:
         numeric = ["Max error", "Of tolerance", "Reference", "Candidate", "Mismatched", "Input sets"]
-        columns = [*extra.names, "Output", *numeric[:2], "Tolerance", "Worst at", *numeric[2:5], *extra.after]
+        mostly = ["Mostly"] * any(entry.explained for entry in beyond)
+        columns = [*extra.names, "Output", *numeric[:2], "Tolerance", *mostly, "Worst at", *numeric[2:5]]
         lines = [
-            row([*_names(entry, extra), *_judged(entry), *_worst(entry), *extra.cells(entry)])
+            row(
+                [
+                    *_names(entry, extra),
+                    *_judged(entry),
+                    *([_mostly(entry)] if mostly else []),
+                    *_worst(entry),
+                    *extra.cells(entry),
+                ]
+            )
             for entry in beyond
         ]
-        yield Section(f"\n### Beyond tolerance\n\n{table(columns, numeric)}", lines, weight=89)
+        head = f"\n### Beyond tolerance\n\n{table([*columns, *extra.after], numeric)}"
+        yield Section(head, lines, _legend(beyond), weight=89)
+
+
+def _mostly(entry: OutputRow) -> str:
+    """The leg that stands out in a row."""
+    return budget.mostly(entry.explained.diagnosis) if entry.explained else figures.MISSING
+
+
+def _legend(rows: list[OutputRow]) -> str:
+    """What each of the legs that stand out means, once."""
+    legs = dict.fromkeys(entry.explained.diagnosis.dominant_leg for entry in rows if entry.explained)
+    lines = [f"- {budget.MEANING[leg]}\n" for leg in legs if leg]
+    return "\n" + "".join(lines) if lines else ""
+
+
+def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
+    notes = noise.tolerance_notes(report, rows)
+    lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
+    if lines:
+        yield Section("\n### Tolerances and noise\n\n", lines, weight=70)
 
 
 class _Extra:
@@ -141,10 +171,18 @@ def _details(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
             ("input sets", wording.failing_sets(entry)),
         ]
         lines = [row([name, prose(text)]) for name, text in facts if text]
+        lines += _budget(entry)
         heading = table([code(wording.label(entry.subject, entry.name)), code(str(entry.pair))])
         blocks.append(f"{heading}{''.join(lines)}\n")
     if blocks:
         yield folded("Figures of what is beyond tolerance", "", blocks, weight=40)
+
+
+def _budget(entry: OutputRow) -> list[str]:
+    """One line for each leg, with its bar, and what follows from them."""
+    legs = budget.legs(entry.explained.diagnosis.budget) if entry.explained else []
+    lines = [row([leg.name, f"{leg} {leg.bar}".rstrip()]) for leg in legs]
+    return lines + [row([name, prose(text)]) for name, text in budget.row_conclusions(entry) if text]
 
 
 def _all_outputs(rows: list[OutputRow]) -> Iterator[Section]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from parity.records.diagnosis import Diagnosis
 from parity.records.results import CaseResult, OutputResult, Problem, Report, SidePerformance, Status
 
 K = TypeVar("K", bound=Hashable)
@@ -32,8 +33,20 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Diagnosed:
+    """An output in one case that has an error budget."""
+
+    output: OutputResult
+    case: CaseResult
+    diagnosis: Diagnosis
+
+
+@dataclass(frozen=True)
 class OutputRow:
-    """One output of one subject over all input sets; `worst` is its result in `worst_case`."""
+    """One output of one subject over all input sets; `worst` is its result in `worst_case`.
+
+    `diagnosed` are its results that have an error budget, the worst first; `worst` need not be among them.
+    """
 
     pair: Pair
     subject: str
@@ -42,10 +55,19 @@ class OutputRow:
     worst_case: CaseResult
     cases: tuple[CaseResult, ...]
     failing: tuple[CaseResult, ...]
+    diagnosed: tuple[Diagnosed, ...]
 
     @property
     def status(self) -> Status:
         return self.worst.status
+
+    @property
+    def explained(self) -> Diagnosed | None:
+        """The budget that stands for the row: of its worst result that has one and is of the row's status.
+
+        The budget of an input set that passed does not say why another one failed.
+        """
+        return next((entry for entry in self.diagnosed if entry.output.status == self.status), None)
 
 
 @dataclass(frozen=True)
@@ -84,7 +106,9 @@ def output_rows(report: Report) -> list[OutputRow]:
         result, case = min(results, key=lambda entry: _badness(entry[0]))
         cases = tuple(case for _, case in results)
         failing = tuple(case for output, case in results if output.status == "failed")
-        rows.append(OutputRow(pair, subject, name, result, case, cases, failing))
+        diagnosed = [Diagnosed(out, case, out.diagnosis) for out, case in results if out.diagnosis]
+        diagnosed.sort(key=lambda entry: _badness(entry.output))
+        rows.append(OutputRow(pair, subject, name, result, case, cases, failing, tuple(diagnosed)))
     return rows
 
 

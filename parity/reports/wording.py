@@ -103,7 +103,7 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     measured, element, stated = output.measurement, worst_element(output), output.tolerance
     told = [("tensor", f"{output.dtype} {figures.bracketed(output.shape)}" if output.dtype else "")]
     if element:
-        told += [("worst at", figures.bracketed(element.index)), ("values", values(element))]
+        told.append(("worst at", f"{figures.bracketed(element.index)}  {values(element)}"))
     if measured:
         told += [
             ("largest", largest_elsewhere(output)),

@@ -11,6 +11,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from parity.records.plan import DiagnoseWhen
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
 from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
@@ -84,4 +85,9 @@ class Spec(SpecModel):
         default_factory=PerformanceSpec,
         description="How latency is measured.",
         examples=[{"runs": 5, "warmup": 1}],
+    )
+    diagnose: DiagnoseWhen = Field(
+        "on-failure",
+        description="Which outputs get an error budget: those beyond tolerance, all, or none.",
+        examples=["always"],
     )

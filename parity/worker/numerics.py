@@ -8,6 +8,8 @@ TF32 has two APIs. Since PyTorch 2.9 `fp32_precision` is the one in force; `allo
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -17,6 +19,14 @@ from parity.records.outcomes import Setting
 
 # These modules make their attributes at run time, where no type checker sees them.
 _BACKENDS: Any = torch.backends
+
+_STRICT = Numerics(
+    cudnn_benchmark=False,
+    cudnn_deterministic=True,
+    deterministic_algorithms=True,
+    tf32=False,
+    reduced_precision_reduction=False,
+)
 
 
 def apply(numerics: Numerics) -> None:
@@ -63,6 +73,39 @@ def settings() -> dict[str, Setting]:
         "torch.get_num_threads": torch.get_num_threads(),
         "torch.get_num_interop_threads": torch.get_num_interop_threads(),
     }
+
+
+@contextmanager
+def strict() -> Iterator[bool]:
+    """Full float32 arithmetic in a fixed order; afterwards the settings are what they were.
+
+    Gives whether they were others.
+    """
+    before = settings()
+    with ExitStack() as restoring:
+        _remember(restoring)
+        apply(_STRICT)
+        yield settings() != before
+
+
+def _remember(restoring: ExitStack) -> None:
+    """Has every setting of `_STRICT` put back; the old API first, since it writes what the new one reads."""
+    cuda, cudnn, mkldnn = _BACKENDS.cuda, _BACKENDS.cudnn, _BACKENDS.mkldnn
+    attributes = [(owner, "fp32_precision") for owner in (cuda.matmul, cudnn.conv, cudnn.rnn)]
+    attributes += [(owner, "fp32_precision") for owner in (mkldnn.matmul, mkldnn.conv, mkldnn.rnn)]
+    attributes += [(cudnn, "benchmark"), (cudnn, "deterministic")]
+    attributes += [(cuda.matmul, f"allow_{dtype}_reduced_precision_reduction") for dtype in ("fp16", "bf16")]
+    for owner, name in attributes:
+        restoring.callback(setattr, owner, name, getattr(owner, name))
+    restoring.callback(
+        torch.use_deterministic_algorithms,
+        torch.are_deterministic_algorithms_enabled(),
+        warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    with suppress(RuntimeError):  # it contradicts the new API, which then has it all
+        restoring.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
+    with suppress(RuntimeError):
+        restoring.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
 
 
 def _set_deterministic(enabled: bool) -> None:

@@ -14,6 +14,7 @@ import torch
 from parity.artifacts import read_tensor
 from parity.records.jobs import (
     MODEL,
+    Diagnose,
     ExportOnnx,
     LoadReference,
     MaterializeProvider,
@@ -22,7 +23,7 @@ from parity.records.jobs import (
     Request,
     RunReference,
 )
-from parity.records.outcomes import Answer, Exported, Latency, Loaded, Materialized, Ran
+from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded, Materialized, Ran
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten
@@ -65,14 +66,8 @@ class ReferenceSide:
             case MaterializeSet():
                 inputs = materialize(request.id, request.source, Path(request.directory))
                 return Materialized(sets=(inputs,))
-            case MaterializeProvider():
-                return self._reference.materialize_provider(request)
-            case RunReference():
-                return self._reference.run(request)
-            case ExportOnnx():
-                return self._reference.export(request)
-            case MeasureLatency():
-                return self._reference.measure(request)
+            case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose() | MeasureLatency():
+                return self._reference.handle(request)
             case _:
                 raise Unable("tool", f"a reference worker was sent {type(request).__name__}")
 
@@ -117,6 +112,22 @@ class _Reference:
         self._components, self._pipeline = components, pipeline
         self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
         self._changes_inputs = False  # whether the model has written into an input of the last run
+
+    def handle(
+        self, request: MaterializeProvider | RunReference | ExportOnnx | Diagnose | MeasureLatency
+    ) -> Answer:
+        """The answer to a request that needs the modules. Raises `Unable` when there is none."""
+        match request:
+            case MaterializeProvider():
+                return self.materialize_provider(request)
+            case RunReference():
+                return self.run(request)
+            case ExportOnnx():
+                return self.export(request)
+            case Diagnose():
+                return self.diagnose(request)
+            case MeasureLatency():
+                return self.measure(request)
 
     def materialize_provider(self, request: MaterializeProvider) -> Materialized:
         base_dir, directory = Path(self._job.base_dir), Path(request.directory)
@@ -167,6 +178,18 @@ class _Reference:
         self._prepare()
         tensors = self._read(example.call.inputs)
         return export(component, example, tensors, self._job.numerics.constant_folding)
+
+    def diagnose(self, request: Diagnose) -> Diagnosed:
+        from parity.worker.reference_diagnosis import CallDiagnosis  # and onnx
+
+        component = self._components.get(request.component)
+        if component is None:
+            raise Unable("tool", f"the reference has no component {request.component!r}")
+        start = time.perf_counter()
+        self._prepare()
+        by_onnx_name = self._pipeline is not None  # as the recorder of the call has named its outputs
+        diagnoses = CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
+        return Diagnosed(diagnoses=diagnoses, seconds=time.perf_counter() - start)
 
     def measure(self, request: MeasureLatency) -> Latency:
         self._prepare()

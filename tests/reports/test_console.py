@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from support import reports as made
 
-from parity.records.results import Report
+from parity.records.results import CaseResult, Report
 from parity.reports.console import print_report, report_console
 from parity.reports.progress import ProgressView
 
@@ -57,6 +57,49 @@ def test_a_failed_output_tells_all_its_figures() -> None:
     ):
         assert said in block
     assert text.rstrip().splitlines()[-1].startswith("✗ 2 of 13 outputs beyond tolerance")
+
+
+def test_a_diagnosed_block_tells_the_budget_in_ten_lines() -> None:
+    text = printed(KINDS["one-fault"])
+    block = text[text.index("✗ backbone_head / heatmap  20.1 x") :].split("\n\n")[0].splitlines()
+    assert len(block) <= 10
+    said = "\n".join(line.rstrip() for line in block)
+    assert (
+        "budget       export 0.00201 (96.5 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5  runtime 2.04e-5" in said
+    )
+    assert "mostly       export error: the ONNX graph computes something else than the module" in said
+    assert "noise        38.7 x the float32 noise floor of 5.20e-5" in said
+    chain = text[text.index("✗ pipeline / heatmap") :].split("\n\n")[0]
+    assert "budget" not in chain
+
+
+def test_blocks_are_of_outputs_that_a_budget_explains() -> None:
+    def failing(subject: str, **changes: object) -> CaseResult:
+        outputs = [made.output(f"{subject}.{i}", 0.5 + i, **changes) for i in range(3)]
+        return made.case(subject, tuple(outputs))
+
+    def blocks(*cases: CaseResult) -> list[str]:
+        return re.findall(r"^✗ (\w+) / ", printed(made.report(cases, 1)), re.MULTILINE)
+
+    explained = failing("head", diagnosis=made.diagnosis("export", 0.5))
+    unlike = made.case("chain", (made.unmeasured("y", "another shape"),))
+    assert blocks(failing("chain"), failing("head")) == ["chain", "head", "chain"]
+    assert blocks(failing("chain"), explained) == ["head"] * 3
+    assert blocks(unlike, failing("chain"), explained) == ["chain", "head", "head"]
+
+
+def test_unknown_legs_have_their_reason_and_it_does_not_fill_the_screen() -> None:
+    text = printed(KINDS["budgets"])
+    assert "unknown      export and runtime: node 'nms' (com.acme:Nms) can't be evaluated" in text
+    failing = made.output("y", 0.5, diagnosis=made.undiagnosable("word " * 2_000))
+    said = printed(made.report((made.case("model", (failing,)),), 1))
+    assert len(said[said.index("✗ y  5,000 x") :].split("\n\n")[0].splitlines()) <= 12
+
+
+def test_tolerances_out_of_proportion_are_noted() -> None:
+    text = printed(KINDS["budgets"], 200)
+    assert "· loose_0, loose_1  atol 0.05 is at least 962 x the float32 noise" in text
+    assert "· tight_0, tight_1  atol 4e-5 is below the float32 noise floor of at least 4.40e-5" in text
 
 
 def test_failures_come_first_and_failing_input_sets_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,30 @@ def test_a_share_is_never_rounded_to_none_or_all(part: int, whole: int, text: st
 
 
 @pytest.mark.parametrize(
+    ("part", "rest", "text"),
+    [
+        (0.147, 1.33e-4, "> 99.9 %"),
+        (0.02, 5.2e-4, "97.5 %"),
+        (1.0, 1e-30, "> 99.9 %"),
+        (1e-30, 1.0, "< 0.01 %"),
+        (0.0, 1.0, "0 %"),
+        (1.0, 0.0, "100 %"),
+        (0.0, 0.0, "0 %"),
+    ],
+)
+def test_a_share_of_sizes_is_never_rounded_to_none_or_all(part: float, rest: float, text: str) -> None:
+    assert figures.percent(part, rest) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(0.147, 1.13e-4, "1,301 x"), (0.0, 1.0, "0.00 x"), (1e308, 1e-308, "1.80e308 x")],
+)
+def test_times(value: float, unit: float, text: str) -> None:
+    assert figures.times(value, unit) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0.0 s"), (6.21, "6.2 s"), (48.4, "48 s"), (59.7, "1 min 0 s"), (200.0, "3 min 20 s")],
 )

@@ -7,7 +7,7 @@ import pytest
 import xmlschema
 from support import reports as made
 
-from parity.records.results import Report
+from parity.records.results import OutputResult, Report
 from parity.reports import junit
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[1] / "schemas" / "junit.xsd"))
@@ -70,6 +70,21 @@ def test_an_output_beyond_tolerance_is_a_failure_at_its_tolerance() -> None:
         assert figure in (failure.text or "")
 
 
+def test_a_failure_has_its_budget_in_its_text() -> None:
+    failure = find(parsed(KINDS["one-fault"]), "centerpoint.cpu/0/backbone_head", "heatmap").find("failure")
+    assert failure is not None
+    assert failure.get("message") == "20.1 x its tolerance"
+    for said in (
+        "budget: export 0.00201 (96.5 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5",
+        "mostly: export error: the ONNX graph computes something else than the module",
+        "noise: 38.7 x the float32 noise floor of 5.20e-5",
+    ):
+        assert f"\n{said}" in (failure.text or "")
+    passed = find(parsed(KINDS["budgets"]), "centerpoint.cpu/0/model", "loose_0").find("system-out")
+    assert passed is not None
+    assert "mostly: no leg stands out" in (passed.text or "")
+
+
 def test_shape_and_nan_are_failures_and_say_why() -> None:
     root = parsed(KINDS["red"])
     height = find(root, "centerpoint.cpu/0/pipeline", "height").find("failure")
@@ -127,8 +142,15 @@ def test_cases_of_no_suite_are_not_lost() -> None:
 
 def test_names_hold_no_measured_value() -> None:
     def names(scale: float) -> list[tuple[str | None, str | None]]:
-        root = parsed(made.report(made.centerpoint_cases(scale), 0))
+        cases = tuple(
+            made.replaced(case, outputs=tuple(diagnosed(output, scale) for output in case.outputs))
+            for case in made.centerpoint_cases(scale)
+        )
+        root = parsed(made.report(cases, 0))
         return [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+
+    def diagnosed(output: OutputResult, scale: float) -> OutputResult:
+        return made.replaced(output, diagnosis=made.diagnosis("export", 1e-5 * scale))
 
     assert names(1.0) == names(1e6)
     assert len(set(names(1.0))) == 13

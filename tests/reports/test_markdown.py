@@ -65,6 +65,13 @@ def test_only_our_own_tags_come_out(kind: str) -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", read.text)
 
 
+def test_hostile_reasons_of_unknown_legs_are_there_and_inert() -> None:
+    """`test_only_our_own_tags_come_out` and its like read them: here, that there is something to read."""
+    told = markdown.render(KINDS["hostile"])
+    assert told.count("| unknown | export and runtime&#58; ") == len(made.HOSTILE_NAMES)
+    assert told.count("| unknown |") >= 2 * len(made.HOSTILE_NAMES)
+
+
 @given(
     st.text(max_size=60)
     | st.sampled_from(made.HOSTILE_NAMES)
@@ -109,6 +116,36 @@ def test_failures_stand_before_anything_folded_and_say_all() -> None:
     ):
         assert said in head
     assert "pillar_features" not in head
+
+
+def test_a_diagnosed_failure_says_what_it_mostly_is() -> None:
+    head, _, folded = markdown.render(KINDS["one-fault"]).partition("<details>")
+    component, chain = (line for line in head.splitlines() if "<code>heatmap</code>" in line)
+    assert "| export |" in component
+    assert "| - |" in chain
+    assert head.count("- export error: the ONNX graph computes something else than the module\n") == 1
+    told = page("<details>" + folded).text
+    for said in (
+        "0.00201 (96.5 %) ▇▇▇▇▇▇▇▇",
+        "5.20e-5 (2.50 %)",
+        "38.7 x the float32 noise floor of 5.20e-5",
+    ):
+        assert said in told
+
+
+def test_the_column_is_not_there_where_nothing_was_diagnosed() -> None:
+    bare = made.report((made.case("model", (made.output("y", 0.5),)),), 1)
+    assert "Mostly" not in markdown.render(bare)
+    assert "Mostly" in markdown.render(KINDS["budgets"])
+
+
+def test_every_leg_that_stands_out_is_explained_once() -> None:
+    head = page(markdown.render(KINDS["budgets"]).partition("<details>")[0])
+    for word in ("export", "reference", "runtime", "repeatability", "no leg", "unknown"):
+        assert f"\n{word}\n" in head.text
+    for meaning in ("ONNX graph computes", "PyTorch's own", "graph optimizers", "not repeatable"):
+        assert head.text.count(meaning) == 1
+    assert "atol 0.05 is at least 962 x the float32 noise: a fault of that size would pass" in head.text
 
 
 def test_folded_parts_hold_settings_environment_and_hashes() -> None:

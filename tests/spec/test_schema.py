@@ -52,6 +52,8 @@ WRONG = {
     "name-number": ("name: 5", 7, ["text", "the number 5"], ["name: centerpoint"]),
     "option": ("onnxruntime: {session_config: {a: [1]}}", 35, ["text", "a list"], ["session_config"]),
     "option-word": ("onnxruntime: {provider_options: {a: on}}", 37, ["'on' without quotes"], ["quote"]),
+    "diagnose": ("diagnose: on-failures", 11, ["on-failure, always or never"], ["mean 'on-failure'?"]),
+    "diagnose-word": ("diagnose: true", 11, ["on-failure", "the truth value true"], ["on-failure"]),
     "outputs": ("outputs: {y: 0}", 14, ["text", "the number 0"], ["outputs:"]),
 }  # fmt: skip
 
@@ -162,6 +164,7 @@ def test_defaults(folder: SpecFolder) -> None:
     assert spec.numerics.preset == "strict"
     assert spec.inputs.seed == 0
     assert spec.limits.timeout == 600
+    assert spec.diagnose == "on-failure"
     assert spec.limits.memory is None
     assert (spec.performance.runs, spec.performance.warmup) == (5, 1)
     assert list(spec.tolerances) == ["*"]

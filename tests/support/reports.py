@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from parity.records.diagnosis import Budget, Diagnosis, Leg
 from parity.records.outcomes import Setting
 from parity.records.results import (
     SCHEMA_VERSION,
@@ -108,6 +109,28 @@ def output(
         "measurement": measurement(error, shape, factor),
     }
     return OutputResult(**{**fields, **changes})
+
+
+def diagnosis(
+    leg: Leg | None = "export", total: float = 2.011e-3, dominance: float | None = None, **changes: Any
+) -> Diagnosis:
+    """A budget whose legs are those of float32 rounding, but for the one that stands out."""
+    size = {leg: total} if leg else {}
+    fields: dict[str, Any] = {
+        "total": total,
+        "reference_rounding": size.get("reference", 5.2e-5),
+        "export_error": size.get("export", 2.2e-8),
+        "runtime_error": size.get("runtime", 2.04e-5),
+        "repeatability": size.get("repeatability", 0.0),
+        "noise_floor": 5.2e-5,
+    }
+    return Diagnosis(budget=Budget(**{**fields, **changes}), dominant_leg=leg, dominance=dominance)
+
+
+def undiagnosable(reason: str, total: float = 0.5) -> Diagnosis:
+    """The ONNX graph could not be evaluated in float64: two legs are unknown."""
+    unknown = {"export_error": reason, "runtime_error": reason}
+    return diagnosis(None, total, export_error=None, runtime_error=None, unknown=unknown)
 
 
 def unmeasured(name: str, problem: str, status: Status = "failed") -> OutputResult:
@@ -250,8 +273,11 @@ def one_fault() -> Report:
     """A fault in the heatmap's branch: twenty times the tolerance, in the component and in the chain."""
     voxel, backbone, pipeline = centerpoint_cases()
     far = output("heatmap", 2.011e-3, shape=(1, 5, 128, 128))
-    heads = (far, *backbone.outputs[1:])
-    broken = [replaced(entry, outputs=heads, status="failed") for entry in (backbone, pipeline)]
+    diagnosed = replaced(far, diagnosis=diagnosis("export", 2.011e-3))
+    broken = [
+        replaced(entry, outputs=(head, *backbone.outputs[1:]), status="failed")
+        for entry, head in ((backbone, diagnosed), (pipeline, far))
+    ]
     return report((voxel, *broken), 1)
 
 
@@ -263,21 +289,57 @@ def red() -> Report:
         broken = {"heatmap": 2.374791 / (1 + i), "reg": 2.01e-3}
         if i == 2:
             broken["rot"] = 1.0004e-4
+        legs: dict[str, Leg] = {"heatmap": "export", "reg": "runtime", "rot": "repeatability"}
         heads = tuple(
-            output(head.name, broken[head.name], shape=head.shape) if head.name in broken else head
+            output(
+                head.name,
+                broken[head.name],
+                shape=head.shape,
+                diagnosis=diagnosis(legs[head.name], broken[head.name]),
+            )
+            if head.name in broken
+            else head
             for head in backbone.outputs
         )
+        chained = tuple(replaced(head, diagnosis=None) for head in heads)
         worse = (
-            *heads[:2],
+            *chained[:2],
             unmeasured("height", "the shape is [1, 1, 64, 64], the reference's is [1, 1, 128, 128]"),
         )
         cases += [
             voxel,
             replaced(backbone, outputs=heads, status="failed"),
-            replaced(pipeline, outputs=(*worse, *heads[3:5], not_a_number()), status="failed"),
+            replaced(pipeline, outputs=(*worse, *chained[3:5], not_a_number()), status="failed"),
         ]
     noted = replaced(suite().sides[0], notes=("3 modules were in training mode; all run in eval mode",))
     return report(tuple(cases), 1, (replaced(suite(), sides=(noted, suite().sides[1])),))
+
+
+def budgets() -> Report:
+    """Every leg that can stand out, none, and unknown ones; tolerances far above the noise and below it."""
+    nms = "node 'nms' (com.acme:Nms) can't be evaluated: there is no implementation for its domain"
+    legs: tuple[Leg, ...] = ("export", "reference", "runtime", "repeatability")
+    failing = [
+        output(f"mostly_{leg}", 1.2e-2, shape=(1, 5, 128, 128), diagnosis=diagnosis(leg, 1.2e-2))
+        for leg in legs
+    ]
+    even = diagnosis(None, 1.1e-4, export_error=4e-5, runtime_error=3e-5)
+    failing.append(output("even", 1.1e-4, diagnosis=even))
+    failing.append(output("boxes", 0.5, diagnosis=undiagnosable(nms)))
+    known = {
+        f"{name}_{i}": output(
+            f"{name}_{i}",
+            3e-5,
+            bound=bound,
+            tolerance=tolerance(atol=bound, rtol=0.0, line=line, pattern=f"{name}_*"),
+            diagnosis=diagnosis(None, 3e-5, noise_floor=5.2e-5 / (1 + i)),
+        )
+        for name, bound, line in (("loose", 5e-2, 41), ("tight", 4e-5, 42), ("sound", 1e-3, 43))
+        for i in range(2)
+    }
+    tight = replaced(known["tight_1"], diagnosis=diagnosis(None, 3e-5, noise_floor=4.4e-5))
+    passing = ({**known, "tight_1": tight}).values()
+    return report((case("model", (*failing, *passing)),), 1)
 
 
 STDERR = """\
@@ -354,8 +416,12 @@ def hostile() -> Report:
             tolerance=tolerance(pattern=name, quantile={name: 1.0}),
             checks=(check, check),
             measurement=measurement(0.5, (8, 8), 5.0, worst=said, quantile={name: 0.5}),
+            diagnosis=undiagnosable(name),
         )
-        passing = output(f"{name}!", 1e-6, shape=())
+        loose = tolerance(pattern=name, atol=0.5, rtol=0.0)
+        passing = output(
+            f"{name}!", 1e-6, shape=(), dtype=name, tolerance=loose, diagnosis=undiagnosable(name, 1e-6)
+        )
         cases.append(case(subject, (failing, passing), suite=name, input_set=name, reference=name, id=name))
         problem = Problem(kind="crash", message=name, at=name, fix=name, detail=f"{name}\n" * 30)
         cases.append(case(subject, (), suite=name, status="error", problem=problem, id=f"{name}?"))
@@ -377,6 +443,7 @@ def all_kinds() -> dict[str, Report]:
         "sets": green_sets(),
         "one-fault": one_fault(),
         "red": red(),
+        "budgets": budgets(),
         "errors": errors(),
         "wrong-spec": wrong_spec(),
         "hostile": hostile(),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from parity.records.jobs import Numerics
 from parity.worker import numerics
@@ -126,3 +127,33 @@ def test_deterministic_algorithms_give_cublas_its_workspace(monkeypatch: pytest.
     numerics.apply(Numerics(deterministic_algorithms=True))
 
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+@pytest.mark.parametrize(
+    "numerics_in_force",
+    [STRICT, Numerics(), Numerics(tf32=True, cudnn_benchmark=True), Numerics(deterministic_algorithms=True)],
+)
+@pytest.mark.parametrize("matmul", ["highest", "high", "medium"])
+def test_strict_for_a_while_puts_everything_back(numerics_in_force: Numerics, matmul: str) -> None:
+    torch.set_float32_matmul_precision(matmul)
+    numerics.apply(numerics_in_force)
+    before = numerics.settings()
+
+    with numerics.strict() as others:
+        inside = numerics.settings()
+        numerics.apply(replace(STRICT, grad=None))
+
+        assert inside == numerics.settings()
+        assert others is (inside != before)
+
+    assert numerics.settings() == before
+
+
+def test_strict_for_a_while_survives_apis_that_contradict_each_other() -> None:
+    BACKENDS.fp32_precision = "tf32"
+    before = numerics.settings()
+
+    with pytest.raises(ZeroDivisionError), numerics.strict():
+        raise ZeroDivisionError
+
+    assert numerics.settings() == before
