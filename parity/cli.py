@@ -54,6 +54,7 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
                 report_dir=arguments.report_dir,
                 select=arguments.case,
                 keep=arguments.keep,
+                diagnose=arguments.diagnose,
             )
         case "check":
             from parity.commands import check
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
     run.add_argument(
         "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
+    )
+    run.add_argument(
+        "--diagnose", choices=("on-failure", "always", "never"), help="instead of the specification's"
     )
     run.add_argument("--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there")
 

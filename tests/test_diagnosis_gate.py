@@ -175,3 +175,10 @@ def test_a_death_leaves_the_other_components_their_budget(tmp_path: Path) -> Non
     assert set(found["sample=0/first"]["budget"]["unknown"]) == LEGS
     assert found["sample=0/second"]["dominant_leg"] == "export"
     assert found["sample=0/second"]["budget"]["unknown"] == {}
+
+
+def test_the_command_line_outranks_the_specification(tmp_path: Path) -> None:
+    done = Project(tmp_path).run("--diagnose", "always", diagnose="never")
+    assert done.status == 0
+    (output,) = done.results["cases"][0]["outputs"]
+    assert output["diagnosis"]["budget"]["export_error"] < 1e-6

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
+from parity.records.plan import DiagnoseWhen
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
 
@@ -18,6 +21,7 @@ def run(
     report_dir: Path,
     select: str,
     keep: Path | None,
+    diagnose: DiagnoseWhen | None = None,
 ) -> ExitCode:
     """Runs every specification and writes the reports.
 
@@ -26,12 +30,15 @@ def run(
         devices: instead of those of the specifications.
         report_dir: made when it is missing.
         select: glob over case ids.
+        diagnose: when outputs get an error budget, instead of what the specifications say.
         keep: where to keep tensors and logs; None removes them.
 
     Raises:
         SpecError: a specification is wrong, or `keep` holds something; nothing has run.
     """
     plans = load_plans(specs, devices)
+    if diagnose is not None:
+        plans = [replace(plan, diagnose=diagnose) for plan in plans]
     _check_empty(keep)
     clear_reports(report_dir)
     with ProgressView() as view:
