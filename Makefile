@@ -8,7 +8,6 @@ SPEC ?= examples/centerpoint/parity.yml
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PREPARED := examples/centerpoint/build/.prepared
 TEST_ARGS ?=
 
 .PHONY: run test lint format docs clean

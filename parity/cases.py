@@ -10,7 +10,7 @@ from parity.judging import compare_outputs
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
-from parity.records.outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
+from parity.records.outcomes import Exported, Failed, Latency, Loaded, Ran, SessionOpened, Unanswered
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
 from parity.records.runs import DeviceRun, SetRun
@@ -36,7 +36,10 @@ def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
 
 def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
-        return problem_of(run.reference, f"loading the reference on {run.device}", plan.at("model"))
+        key = "model" if plan.pipeline is None else "components"
+        if isinstance(run.reference, Failed) and run.reference.reason == "device":
+            key = "devices"
+        return problem_of(run.reference, f"loading the reference on {run.device}", plan.at(key))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
