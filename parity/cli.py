@@ -8,9 +8,13 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from parity import __version__
 from parity.errors import ExitCode, ParityError
+
+if TYPE_CHECKING:
+    from parity.commands.run import Options
 
 _EXIT_CODES = """\
 exit status:
@@ -48,14 +52,11 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
         case "run":
             from parity.commands import run
 
-            return run.run(
-                arguments.specs,
-                devices=arguments.devices,
-                report_dir=arguments.report_dir,
-                select=arguments.case,
-                keep=arguments.keep,
-                diagnose=arguments.diagnose,
-            )
+            return run.run(arguments.specs, _options(arguments), diagnose=arguments.diagnose)
+        case "diagnose":
+            from parity.commands import diagnose
+
+            return diagnose.run(arguments.specs, _options(arguments))
         case "check":
             from parity.commands import check
 
@@ -70,6 +71,18 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
             return schema.run()
 
 
+def _options(arguments: argparse.Namespace) -> Options:
+    """Of `run` and `diagnose`."""
+    from parity.commands.run import Options
+
+    return Options(
+        devices=arguments.devices,
+        report_dir=arguments.report_dir,
+        select=arguments.case,
+        keep=arguments.keep,
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="parity",
@@ -81,30 +94,43 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run both sides and judge them: the gate")
-    run.add_argument("specs", nargs="+", metavar="SPEC", help="specification files")
-    run.add_argument(
-        "--devices", type=_devices, metavar="LIST", help="instead of the specification's: cpu,cuda:0"
-    )
-    run.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
-    run.add_argument(
-        "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
-    )
+    _add_run_options(run)
     run.add_argument(
         "--diagnose", choices=("on-failure", "always", "never"), help="instead of the specification's"
     )
-    run.add_argument("--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there")
+
+    diagnose = commands.add_parser(
+        "diagnose", help="the same, and say where every difference comes from, also within tolerance"
+    )
+    _add_run_options(diagnose)
 
     check = commands.add_parser("check", help="validate specifications without running a model")
     check.add_argument("specs", nargs="+", metavar="SPEC", help="specification files")
 
     report = commands.add_parser("report", help="make every report again from saved results")
     report.add_argument("results", metavar="RESULT", help="a results.json")
-    report.add_argument(
-        "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
-    )
+    _add_report_dir(report)
 
     commands.add_parser("schema", help="print the JSON Schema of the specification, for editors")
     return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("specs", nargs="+", metavar="SPEC", help="specification files")
+    parser.add_argument(
+        "--devices", type=_devices, metavar="LIST", help="instead of the specification's: cpu,cuda:0"
+    )
+    parser.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
+    _add_report_dir(parser)
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there"
+    )
+
+
+def _add_report_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report-dir", type=Path, default=Path("parity-report"), metavar="DIR", help="default: %(default)s"
+    )
 
 
 def _devices(text: str) -> tuple[str, ...]:

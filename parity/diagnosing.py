@@ -1,4 +1,4 @@
-"""Judged cases -> the same with the error budget of their outputs. A diagnosis never changes a verdict.
+"""Judged cases -> the same with a diagnosis of their outputs. A diagnosis never changes a verdict.
 
 Of each component the worst input set is diagnosed: a budget costs several runs, and one says it for all. The
 chain has none of its own, for it is diagnosed component by component.
@@ -6,21 +6,28 @@ chain has none of its own, for it is diagnosed component by component.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
 from parity.execution import Execution, Progress
 from parity.problems import problem_of
-from parity.records.diagnosis import Budget, Diagnosis
-from parity.records.jobs import PIPELINE, Diagnose, StageCall
-from parity.records.outcomes import Diagnosed, Ran, Unanswered
+from parity.records.diagnosis import Budget, Cause, Diagnosis, ModuleErrors
+from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, RuntimeFinding, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import TensorRecord
 
 _LEGS = ("reference_rounding", "export_error", "runtime_error", "repeatability", "noise_floor")
+
+_UNKNOWN = Cause(
+    kind="unknown",
+    leg="reference",
+    message="nothing that was tried explains the difference",
+    remedy="keep the tensors with --keep and compare the sides step by step",
+)
 
 _Due = tuple[CaseResult, StageCall]  # a case, and the reference's call that it judges
 
@@ -57,18 +64,28 @@ def _worst_of_each_component(plan: SuitePlan, run: DeviceRun, cases: Iterable[Ca
     sets = {set_run.id: set_run for set_run in run.sets}
     worst: dict[str, tuple[float, _Due]] = {}
     for case in cases:
-        factors = [_factor(output) for output in _measured(case) if _wanted(plan, output)]
-        if not factors or case.subject == PIPELINE:
+        set_run = sets.get(case.input_set)
+        if (
+            case.problem is not None
+            or case.subject == PIPELINE
+            or set_run is None
+            or not isinstance(set_run.candidate, Ran)
+        ):
             continue
-        call = _call_of(case.subject, sets[case.input_set].reference)
-        if call.component not in worst or max(factors) > worst[call.component][0]:
-            worst[call.component] = (max(factors), (case, call))
+        call = _call_of(case.subject, set_run.reference)
+        wanted = [output for output in _comparable(case, call, set_run) if _wanted(plan, output)]
+        factor = max(map(_factor, wanted), default=None)
+        if factor is not None and (call.component not in worst or factor > worst[call.component][0]):
+            worst[call.component] = (factor, (case, call))
     return [due for _, due in worst.values()]
 
 
-def _measured(case: CaseResult) -> Iterator[OutputResult]:
-    """Outputs whose two sides could be compared: of one shape and dtype."""
-    return (output for output in case.outputs if output.measurement is not None)
+def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[OutputResult]:
+    """Outputs that both sides gave, whatever their shapes."""
+    assert isinstance(set_run.candidate, Ran)
+    theirs = _outputs_of(call, set_run.candidate)
+    ours = {record.name for record in call.outputs}
+    return [output for output in case.outputs if output.name in theirs and output.reference_path in ours]
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
@@ -87,9 +104,9 @@ def _call_of(subject: str, reference: Ran | Unanswered | None) -> StageCall:
 def _diagnosed(
     case: CaseResult, call: StageCall, set_run: SetRun, again: Ran | Unanswered, execution: Execution
 ) -> CaseResult:
-    """The case with a diagnosis of each output that was measured."""
+    """The case with a diagnosis of each output that both sides gave."""
     assert isinstance(set_run.candidate, Ran)
-    outputs = list(_measured(case))
+    outputs = _comparable(case, call, set_run)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name: record for record in call.outputs}
     request = Diagnose(
@@ -101,7 +118,12 @@ def _diagnosed(
         repeated=_repeated(call, outputs, again),
     )
     answer = execution.diagnose(request)
-    return replace(case, outputs=tuple(_with_diagnosis(output, answer) for output in case.outputs))
+    if not isinstance(answer, Diagnosed):
+        unknown = {output.name: _unanswered(output, answer) for output in outputs}
+        return _with_diagnoses(case, unknown, ())
+    diagnoses = _with_runtime(request, answer.diagnoses, execution)
+    concluded = {name: _concluded(diagnosis) for name, diagnosis in diagnoses.items()}
+    return _with_diagnoses(case, concluded, answer.modules)
 
 
 def _repeated(
@@ -119,14 +141,69 @@ def _outputs_of(call: StageCall, candidate: Ran) -> dict[str, TensorRecord]:
     return {record.name: record for record in theirs.outputs}
 
 
-def _with_diagnosis(output: OutputResult, answer: Diagnosed | Unanswered) -> OutputResult:
-    if output.measurement is None:
-        return output
-    if isinstance(answer, Diagnosed):
-        return replace(output, diagnosis=answer.diagnoses[output.name])
+def _with_runtime(
+    request: Diagnose, diagnoses: dict[str, Diagnosis], execution: Execution
+) -> dict[str, Diagnosis]:
+    """The diagnoses with what the candidate's side finds about its leg, where that is worth a look."""
+    worth = [name for name, diagnosis in diagnoses.items() if diagnosis.is_worth_a_look("runtime")]
+    if not worth:
+        return diagnoses
+    candidate = dict(zip(request.outputs, request.candidate, strict=True))
+    answer = execution.diagnose_runtime(
+        DiagnoseRuntime(
+            component=request.component,
+            call=request.call,
+            outputs=tuple(worth),
+            candidate=tuple(candidate[name] for name in worth),
+        )
+    )
+    if isinstance(answer, DiagnosedRuntime):
+        found = answer.findings
+        return {
+            name: _merged(diagnosis, found[name]) if name in found else diagnosis
+            for name, diagnosis in diagnoses.items()
+        }
+    note = problem_of(answer, "looking into ONNX Runtime").message
+    return {
+        name: replace(diagnosis, notes=(*diagnosis.notes, note)) if name in worth else diagnosis
+        for name, diagnosis in diagnoses.items()
+    }
+
+
+def _merged(diagnosis: Diagnosis, found: RuntimeFinding) -> Diagnosis:
+    first = diagnosis.first_divergence
+    if diagnosis.dominant_leg == "runtime" or (diagnosis.dominant_leg is None and first is None):
+        first = found.first_divergence
+    return replace(
+        diagnosis,
+        first_divergence=first,
+        causes=diagnosis.ranked((*diagnosis.causes, *found.causes)),
+        notes=tuple(dict.fromkeys((*diagnosis.notes, *found.notes))),
+    )
+
+
+def _concluded(diagnosis: Diagnosis) -> Diagnosis:
+    """With a cause, also where no probe had one."""
+    if diagnosis.causes:
+        return diagnosis
+    return replace(diagnosis, causes=(_rounding(diagnosis.budget) if diagnosis.is_rounding else _UNKNOWN,))
+
+
+def _rounding(budget: Budget) -> Cause:
+    noise = budget.noise or 0.0
+    within = f"the float32 noise floor of this output is {noise:.3g}"
+    return Cause(
+        kind="rounding",
+        leg="reference",
+        message=f"rounding: every leg is within ten times the noise, {within}",
+        remedy="nothing to mend; give the output a tolerance that this noise can't break",
+    )
+
+
+def _unanswered(output: OutputResult, answer: Unanswered) -> Diagnosis:
     why = problem_of(answer, "working out the error budget").message
     unknown = Budget(
-        total=output.measurement.max_abs,
+        total=output.measurement.max_abs if output.measurement else None,
         reference_rounding=None,
         export_error=None,
         runtime_error=None,
@@ -134,4 +211,14 @@ def _with_diagnosis(output: OutputResult, answer: Diagnosed | Unanswered) -> Out
         noise_floor=None,
         unknown=dict.fromkeys(_LEGS, why),
     )
-    return replace(output, diagnosis=Diagnosis(budget=unknown, dominant_leg=None))
+    return Diagnosis(budget=unknown, dominant_leg=None)
+
+
+def _with_diagnoses(
+    case: CaseResult, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
+) -> CaseResult:
+    outputs = (
+        replace(output, diagnosis=diagnoses[output.name]) if output.name in diagnoses else output
+        for output in case.outputs
+    )
+    return replace(case, outputs=tuple(outputs), modules=modules)

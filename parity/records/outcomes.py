@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis
+from .diagnosis import Cause, Diagnosis, Divergence, ModuleErrors
 from .jobs import StageCall
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
@@ -62,9 +62,48 @@ class Diagnosed(Record, tag="diagnosed"):
 
     diagnoses: dict[str, Diagnosis]
     seconds: float
+    modules: tuple[
+        ModuleErrors, ...
+    ] = ()  # in the order of the forward; empty unless the export leg was traced
 
 
-Answer = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency
+class NoiseFloors(Record, tag="noise-floors"):
+    """Noise floor of each output by the name of the reference's record, or the reason why it has none.
+
+    The floor is the greatest absolute difference between the reference under strict numerics and the same in
+    float64, on the same inputs.
+    """
+
+    floors: dict[str, float | str]
+    seconds: float
+
+
+class RuntimeFinding(Record):
+    """Why one output of ONNX Runtime is less exact than the file: candidate64 against candidate."""
+
+    first_divergence: Divergence | None = None
+    causes: tuple[Cause, ...] = ()  # the one with the largest share first
+    notes: tuple[str, ...] = ()  # what could not be looked into, and why
+
+
+class DiagnosedRuntime(Record, tag="diagnosed-runtime"):
+    """What was found about each output of one component call, by the ONNX output's name."""
+
+    findings: dict[str, RuntimeFinding]
+    seconds: float
+
+
+Answer = (
+    Diagnosed
+    | DiagnosedRuntime
+    | NoiseFloors
+    | Loaded
+    | Materialized
+    | SessionOpened
+    | Exported
+    | Ran
+    | Latency
+)
 
 Reason = Literal["specification", "model", "onnx", "input", "device", "user-code", "tool"]
 
@@ -101,4 +140,15 @@ class OutOfMemory(Record, tag="out-of-memory"):
 
 
 Unanswered = Failed | Crashed | TimedOut | OutOfMemory
-Reply = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency | Failed
+Reply = (
+    Diagnosed
+    | DiagnosedRuntime
+    | NoiseFloors
+    | Loaded
+    | Materialized
+    | SessionOpened
+    | Exported
+    | Ran
+    | Latency
+    | Failed
+)

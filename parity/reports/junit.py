@@ -15,7 +15,7 @@ from junit_xml import TestCase, TestSuite
 from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
 
-from . import budget, selection, verdict, wording
+from . import budget, causes, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
@@ -93,19 +93,44 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
 
 
 def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
-    facts = [*wording.facts(output, spec), *budget.facts(output)]
+    facts = [*wording.facts(output, spec), *budget.facts(output), *_diagnosed(output)]
     text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told)
     problem = visible(output.problem, TEXT_LIMIT)
     match output.status:
         case "passed":
             entry.stdout = text
         case "failed":
-            message = ": ".join(part for part in (wording.how_far(output), problem) if part)
+            first = visible(_first_cause(output), TEXT_LIMIT)
+            message = ": ".join(part for part in (wording.how_far(output), problem, first) if part)
             entry.add_failure_info(message=message or "failed", output=text, failure_type="beyond tolerance")
         case "error":
             entry.add_error_info(message=problem or "not judged", output=text, error_type="not judged")
         case "skipped":
             entry.add_skipped_info(message=_reason(output.problem))
+
+
+def _diagnosed(output: OutputResult) -> list[tuple[str, str]]:
+    """Leg, place, causes, remedies and notes of a diagnosed output, as lines."""
+    diagnosis = output.diagnosis
+    if diagnosis is None:
+        return []
+    first = diagnosis.first_divergence
+    tensor = [
+        ("expected there", causes.statistics(first.expected if first else None)),
+        ("found there", causes.statistics(first.found if first else None)),
+    ]
+    return [
+        ("leg", diagnosis.dominant_leg or ""),
+        *causes.facts(diagnosis),
+        *tensor,
+        *causes.note_facts(diagnosis),
+    ]
+
+
+def _first_cause(output: OutputResult) -> str:
+    """What a server shows of a failure before anybody opens it."""
+    known = output.diagnosis.causes if output.diagnosis else ()
+    return causes.reason(known[0]) if known else ""
 
 
 def _add_error(entry: TestCase, problem: Problem) -> None:

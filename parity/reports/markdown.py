@@ -14,6 +14,8 @@ from parity.records.results import Report
 from . import budget, figures, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
+from .grouping import groups
+from .markdown_causes import evidence, where_and_why
 from .markdown_run import about_the_run
 from .selection import OutputRow
 
@@ -26,9 +28,11 @@ def render(report: Report, limit: int = SIZE_LIMIT) -> str:
     rows = selection.output_rows(report)
     sections = [
         _verdict(report),
+        *where_and_why(rows),
         *_failures(rows),
         *_tolerances(report, rows),
         *_unjudged(report),
+        *evidence(report, rows),
         *_details(report, rows),
         *_all_outputs(rows),
         *about_the_run(report),
@@ -86,8 +90,11 @@ def _mostly(entry: OutputRow) -> str:
 
 
 def _legend(rows: list[OutputRow]) -> str:
-    """What each of the legs that stand out means, once."""
-    legs = dict.fromkeys(entry.explained.diagnosis.dominant_leg for entry in rows if entry.explained)
+    """What each of the legs that stand out means, once; `where_and_why` says it where it knows more."""
+    told = {id(entry) for group in groups(rows) if group.is_reasoned for entry in group.rows}
+    legs = dict.fromkeys(
+        entry.explained.diagnosis.dominant_leg for entry in rows if entry.explained and id(entry) not in told
+    )
     lines = [f"- {budget.MEANING[leg]}\n" for leg in legs if leg]
     return "\n" + "".join(lines) if lines else ""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from parity.diagnosis.reference_leg.devices import misplaced
 from parity.records.jobs import ModelJob
 from parity.registry import LOADERS, resolve
 from parity.worker.checkpoints import load_checkpoint
@@ -104,12 +105,7 @@ def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str
             f"{_listed(elsewhere)} of {whose} did not move to {device}",
             fix="a module that overrides .to() or _apply() must move its parameters and buffers",
         )
-    stray = [
-        f"{path}.{attribute}".lstrip(".")
-        for path, child in module.named_modules()
-        for attribute, value in vars(child).items()
-        if isinstance(value, torch.Tensor) and value.device != device
-    ]
+    stray = [each.name for each in misplaced(module, device)]
     if not stray:
         return ()
     return (
@@ -143,8 +139,8 @@ def enforce_eval(module: torch.nn.Module, whose: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def running(doing: str, device: torch.device) -> Iterator[None]:
-    """`user_code`, with a better answer to what goes wrong with devices."""
+def running(doing: str, device: torch.device, module: torch.nn.Module | None = None) -> Iterator[None]:
+    """`user_code`, with a better answer to what goes wrong with devices: what of `module` is elsewhere."""
     try:
         with user_code(doing):
             yield
@@ -157,8 +153,9 @@ def running(doing: str, device: torch.device) -> Iterator[None]:
                 fix="use smaller inputs, or a device with more memory",
                 detail=error.detail,
             ) from cause
-        if "to be on the same device" in str(cause):
-            error.fix = (
+        if "to be on the same device" in str(cause) or "device type at start of DeviceGuard" in str(cause):
+            found = misplaced(module, device) if module is not None else []
+            error.fix = "; ".join(f"{each.message}: {each.remedy}" for each in found[:_SHOWN]) or (
                 "make tensors on the device of the inputs, and register constants with register_buffer "
                 "so that they move with the module"
             )
