@@ -135,13 +135,11 @@ class _Written:
         parts = name.split("/")
         path, found = "", name.startswith("/") and len(parts) == len(["", "Relu"])  # /Relu is in the root
         for part in parts[1:-1]:
-            inside = f"{path}.{part}" if path else part
-            # Children of a Sequential have its name in theirs: blocks/blocks.1.
-            beside = ".".join((*path.split(".")[:-1], part)).lstrip(".")
-            for each in (inside, beside):
-                if each in self._modules:
-                    path, found = each, True
-                    break
+            # A child of a list or a Sequential has its name in its own: blocks.1/blocks.1.4.
+            candidates = (f"{around}.{part}".lstrip(".") for around in enclosing(path))
+            child = next((each for each in candidates if each in self._modules), None)
+            if child is not None:
+                path, found = child, True
         return path if found else None
 
     def _by_initializers(self, node: NodeProto) -> str | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from onnx import TensorProto, helper
 from support.architectures import EXPORTERS, Exporter, build, exported
 from support.traces import Node, Traced, trace_both, write_model
 from torch import Tensor, nn
 
-from parity.diagnosis.matching import Matches, Place, places
+from parity.diagnosis.matching import Matches, Place, match, places
+from parity.diagnosis.onnx64 import Graph64
+from parity.diagnosis.tracing import Trace, trace_graph
 
 
 class Inner(nn.Module):
@@ -110,3 +113,16 @@ def test_what_the_exporters_write_agrees_with_what_the_values_tell(exporter: Exp
     assert len(computed) > 10
     assert [by_value[name].module for name in computed] == [written[name].module for name in computed]
     assert all(by_value[name].source for name in computed)
+
+
+def test_children_of_a_sequential_in_a_list_are_found_by_their_scoped_names() -> None:
+    root = nn.Module()
+    root.backbone = nn.Module()
+    root.backbone.blocks = nn.ModuleList([nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU(), nn.Tanh())])
+    name = "/backbone/blocks.1/blocks.1.1/Tanh"
+    node = helper.make_node("Tanh", ["x"], ["y"], name=name)
+    value = [helper.make_tensor_value_info(each, TensorProto.FLOAT, [3]) for each in ("x", "y")]
+    model = helper.make_model(helper.make_graph([node], "graph", value[:1], value[1:]))
+    _, graph = trace_graph(Graph64(model), {"x": torch.ones(3)})
+    empty = Trace((), (), {}, {})
+    assert places(graph, empty, match(graph, empty), model, root)[name].module == "backbone.blocks.1.1"
