@@ -17,6 +17,7 @@ from .subject import Subject
 
 EXPLAINS = 0.5  # the share of an error from which on what was put right counts as its cause
 _TELLING = 0.01  # the share of one change from which on the error may start at it
+_ANOTHER = 100.0  # times that: two tensors are not the same
 _SAME = 1e-5  # relative distance within which two tensors are the same
 
 
@@ -135,8 +136,8 @@ def by_order(subject: Subject) -> Explained:
 
 def _mistaken(subject: Subject, name: str, found: Sketch, wanted: Sketch) -> tuple[str, str] | None:
     """What an output is instead, and what to do about it; None where it is nothing that is known."""
-    if found.is_constant_value:
-        return None
+    if found.is_constant_value or found.distance(wanted) <= _ANOTHER * _SAME:
+        return None  # what is right but for rounding is no other tensor
     for other in subject.module_trace.outputs:
         theirs = _sketch(subject.module_trace, other)
         if other != name and theirs is not None and found.distance(theirs) < _SAME:
