@@ -30,4 +30,5 @@ echo "torch==$(version torch)+cpu" >>"$pins"
 lock cpu "$pins"
 grep -v '^onnxruntime==' constraints.txt >"$pins"
 echo "onnxruntime-gpu==$(version onnxruntime)" >>"$pins"
+unset UV_FIND_LINKS UV_EXTRA_INDEX_URL UV_INDEX # the GPU image takes everything from PyPI
 lock gpu "$pins"

@@ -14,6 +14,7 @@ from parity import __version__
 from parity.errors import ExitCode, ParityError
 
 if TYPE_CHECKING:
+    from parity.commands.publish import Options as PublishOptions
     from parity.commands.run import Options
 
 _EXIT_CODES = """\
@@ -65,6 +66,10 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
             from parity.commands import report
 
             return report.run(arguments.results, arguments.report_dir)
+        case "publish":
+            from parity.commands import publish
+
+            return publish.run(arguments.results, _publish_options(arguments))
         case _:
             from parity.commands import schema
 
@@ -80,6 +85,20 @@ def _options(arguments: argparse.Namespace) -> Options:
         report_dir=arguments.report_dir,
         select=arguments.case,
         keep=arguments.keep,
+    )
+
+
+def _publish_options(arguments: argparse.Namespace) -> PublishOptions:
+    from parity.commands.publish import Options
+
+    return Options(
+        comment=arguments.comment,
+        key=arguments.comment_key,
+        matrix=arguments.matrix,
+        exit_status=arguments.exit_status,
+        pull_request=arguments.pull_request,
+        shown_as=arguments.shown_as,
+        summary=arguments.summary,
     )
 
 
@@ -111,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("results", metavar="RESULT", help="a results.json")
     _add_report_dir(report)
 
+    publish = commands.add_parser(
+        "publish", help="on GitHub: saved results as summary, annotations, outputs and comment"
+    )
+    _add_publish_options(publish)
+
     commands.add_parser("schema", help="print the JSON Schema of the specification, for editors")
     return parser
 
@@ -125,6 +149,24 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there"
     )
+
+
+def _add_publish_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", metavar="RESULT", help="the results.json of the gate; it need not be there"
+    )
+    parser.add_argument(
+        "--comment",
+        choices=("always", "changes", "failures", "off"),
+        default="always",
+        help="when to write the pull request's comment; default: %(default)s",
+    )
+    parser.add_argument("--comment-key", default="", metavar="KEY", help="tells comments of a job apart")
+    parser.add_argument("--matrix", default="", metavar="JSON", help="the job's values of its matrix")
+    parser.add_argument("--exit-status", type=int, metavar="N", help="that the gate ended with")
+    parser.add_argument("--pull-request", type=int, metavar="N", help="where the event names none")
+    parser.add_argument("--shown-as", type=Path, metavar="DIR", help="the reports' folder for later steps")
+    parser.add_argument("--no-summary", dest="summary", action="store_false", help="write no step summary")
 
 
 def _add_report_dir(parser: argparse.ArgumentParser) -> None:

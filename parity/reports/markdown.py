@@ -5,7 +5,7 @@ Whatever a model or user code named is made inert by `escaping` before it comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from parity.errors import ExitCode
 from parity.records.jobs import MODEL
@@ -23,11 +23,15 @@ SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whol
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⛔", "skipped": "⏭️"}
 
 
-def render(report: Report, limit: int = SIZE_LIMIT) -> str:
-    """The summary, in at most `limit` bytes of UTF-8: what fails stays longest, passing rows go first."""
+def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Section] = ()) -> str:
+    """The summary, in at most `limit` bytes of UTF-8: what fails stays longest, passing rows go first.
+
+    `after_verdict` is what the place where it is shown has to add.
+    """
     rows = selection.output_rows(report)
     sections = [
         _verdict(report),
+        *after_verdict,
         *where_and_why(rows),
         *_failures(rows),
         *_tolerances(report, rows),

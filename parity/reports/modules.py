@@ -22,6 +22,7 @@ Where = Literal["before", "between", "after"]
 
 _SUSPECT = 0.1  # of the greatest local error: shown wherever it is
 _SOUND = 0.01  # of it: not worth a word
+_ADDS = 10.0  # times the worst inside of it: what a module adds by its own operators
 _BLOCKS = 8  # characters of a whole bar
 
 
@@ -63,8 +64,10 @@ class Row:
 def around_the_worst(modules: Sequence[ModuleErrors], most: int) -> list[Row | Gap]:
     """At most `most` rows, and what is left out between them; empty where no module adds any error.
 
-    The worst first, up to half of the room, then what is nearest to the very worst.
+    The worst first, up to half of the room, then what is nearest to the very worst. A module that only holds
+    others is left to them.
     """
+    modules = _adding(modules)
     local = {place: module.local for place, module in enumerate(modules) if module.local}
     if not local or not 0 < max(local.values()) < float("inf"):
         return []
@@ -82,6 +85,21 @@ def around_the_worst(modules: Sequence[ModuleErrors], most: int) -> list[Row | G
             found.append(Row(modules[place], peak))
         last = place
     return found
+
+
+def _adding(modules: Sequence[ModuleErrors]) -> list[ModuleErrors]:
+    """Modules without those whose error one inside of them adds."""
+    worst_inside: dict[str, float] = {}
+    for module in modules:
+        path = module.module
+        while path:
+            path = path.rpartition(".")[0]
+            worst_inside[path] = max(worst_inside.get(path, 0.0), module.local or 0.0)
+    return [
+        module
+        for module in modules
+        if module.module not in worst_inside or (module.local or 0.0) > _ADDS * worst_inside[module.module]
+    ]
 
 
 def _where(last: int, ends: bool) -> Where:

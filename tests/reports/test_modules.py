@@ -77,3 +77,10 @@ def test_whatever_the_errors_the_rows_are_few_in_order_and_none_is_lost(
         assert every == list(modules)
         worst = max(size for size in local if size is not None)
         assert worst in [row.module.local for row in rows]
+
+
+def test_a_module_is_left_to_what_is_inside_of_it_unless_it_adds_more_by_itself() -> None:
+    nested = (module("", 0.5), module("a", 0.4), module("a.norm", 0.3), module("a.act", 1e-9))
+    assert shown(nested) == ["a.norm", "a.act"]
+    own = (module("attention", 0.5), module("attention.q", 1e-9), module("attention.k", 1e-9))
+    assert shown(own) == ["attention", "attention.q", "attention.k"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from parity.diagnosis.graphs.comparing import Change, Unmendable
-from parity.diagnosis.initializers.findings import Finding, summary
+from parity.diagnosis.initializers.findings import Finding, altered, summary
 from parity.diagnosis.tracing import Sketch, Trace
 from parity.records.diagnosis import Cause
 
@@ -77,29 +77,32 @@ def place_of(change: Change, right: Trace | None) -> Spot:
     return Spot(change.node, change.op_type, change.output, expected)
 
 
-def by_initializers(subject: Subject, findings: Sequence[Finding]) -> tuple[Explained, Mended | None]:
-    """Initializers that are not the checkpoint's."""
-    altered = [finding for finding in findings if finding.relation == "altered"]
-    if not altered:
-        return {}, None
+def repair(subject: Subject, findings: Sequence[Finding]) -> Mended | None:
+    """The graph with the checkpoint's initializers where it has others; None where it has none."""
     model = subject.model
-    for finding in altered:
+    wrong = altered(findings)
+    for finding in wrong:
         model = finding.mend(model)
-    mended = measure_model(subject, model)
-    reason = summary(findings)
-    explained = {
+    return measure_model(subject, model) if wrong else None
+
+
+def by_initializers(
+    subject: Subject, findings: Sequence[Finding], repaired: Mended, least: float
+) -> Explained:
+    """Initializers that are not the checkpoint's, where they explain at least a share of `least`."""
+    wrong, reason = altered(findings), summary(findings)
+    return {
         name: Explanation(
-            _first_reader(subject, altered, mended.trace), causes.of_findings(altered, share, reason)
+            _first_reader(subject, wrong, repaired.trace), causes.of_findings(wrong, share, reason)
         )
-        for name, share in mended.shares.items()
-        if share >= EXPLAINS
+        for name, share in repaired.shares.items()
+        if share >= least
     }
-    return explained, mended
 
 
-def _first_reader(subject: Subject, altered: Sequence[Finding], right: Trace) -> Spot | None:
+def _first_reader(subject: Subject, wrong: Sequence[Finding], right: Trace) -> Spot | None:
     """The first node that takes one of these initializers."""
-    readers = {node for finding in altered for node in finding.nodes}
+    readers = {node for finding in wrong for node in finding.nodes}
     for op in subject.graph_trace.ops:
         if op.node in readers and op.outputs and op.outputs[0] is not None:
             output = subject.graph_trace.tensors[op.outputs[0]].name

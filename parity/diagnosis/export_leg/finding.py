@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from parity.diagnosis.tracing import Sketch, Trace, TracedTensor
+from parity.diagnosis.tracing import Sketch, Trace
 from parity.records.diagnosis import Cause, Divergence, ModuleErrors, Statistics
 
 
@@ -40,6 +40,7 @@ def divergence(graph: Trace, place: Spot, module: str, source: str) -> Divergenc
     """The place in the terms of a report."""
     tensor = graph.by_name.get(place.output)
     found = tensor.sketch if tensor else None
+    error = _apart(found, place.expected)
     return Divergence(
         leg="export",
         node=place.node,
@@ -48,25 +49,37 @@ def divergence(graph: Trace, place: Spot, module: str, source: str) -> Divergenc
         module=module,
         source=source,
         shape=found.shape if found else (),
-        local_error=_apart(found, place.expected),
-        inherited_error=0.0 if place.expected else None,
+        local_error=error,
+        inherited_error=None if error is None else 0.0,
         expected=_statistics(place.expected),
         found=_statistics(found),
     )
 
 
-def expected_of(trace: Trace, name: str) -> Sketch | None:
-    """The sketch of a tensor by its name."""
-    tensor: TracedTensor | None = trace.by_name.get(name)
-    return tensor.sketch if tensor else None
+def expected_of(graph: Trace, right: Trace, name: str) -> Sketch | None:
+    """What a tensor should have been, given the trace of the graph that was put right.
 
-
-def _statistics(sketch: Sketch | None) -> Statistics | None:
-    return sketch.statistics if sketch else None
-
-
-def _apart(found: Sketch | None, expected: Sketch | None) -> float | None:
-    """The root mean square of the difference, in the tensor's own unit."""
-    if found is None or expected is None or found.size != expected.size:
-        return None
-    return found.rms_distance(expected) * max(found.rms, expected.rms)
+    Tensors have the same names in both. One that is the same there was passed over: what its takers have
+    instead is what it should have been. None where nothing stands for it.
+    """
+    seen: set[str] = set()
+    while name not in seen:
+        seen.add(name)
+        found, wanted = graph.by_name.get(name), right.by_name.get(name)
+        if found is None or found.sketch is None or wanted is None:
+            return None
+        if wanted.sketch is None or not _same(found.sketch, wanted.sketch):
+            return wanted.sketch
+        users = graph.consumers[found.index]
+        if not users:
+            return None
+        twin = _by_node(right).get(users[0].node)
+        slot = users[0].inputs.index(found.index)
+        taken = twin.inputs[slot] if twin is not None and slot < len(twin.inputs) else None
+        if taken is not None and right.tensors[taken].name != name:
+            return right.tensors[taken].sketch
+        outputs = [index for index in users[0].outputs if index is not None]
+        if not outputs:
+            return None
+        name = graph.tensors[outputs[0]].name
+    return None

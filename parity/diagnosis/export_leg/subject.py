@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import torch
 from onnx import ModelProto
+from torch import Tensor
 
 from parity.artifacts import Array
 from parity.diagnosis.budget import Result, difference
@@ -19,6 +20,9 @@ from parity.diagnosis.onnx64 import Evaluation, Graph64
 from parity.diagnosis.tracing import Trace, trace_graph
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+NO_TRACE = Trace((), (), {}, {})
+"""Of a side that could not be evaluated in float64."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,17 @@ class Subject:
         arguments: gives positional and keyword arguments of the call, new tensors each time.
         path: the ONNX file.
         device: where graphs are evaluated.
-        feeds: the call's inputs by the graph's names.
-        reference64: the module's outputs in float64 by the ONNX outputs' names.
+        feeds: the call's inputs by the graph's names, in its order.
+        reference64: the module's outputs in float64 by the ONNX outputs' names, at least those of `errors`.
         errors: outputs whose export error stands out from the noise -> its size; ``inf`` where the two don't
             agree on what is finite.
-        module_trace: of the module in float64.
-        graph_trace: of the graph in float64.
+        module_trace: of the module in float64; `NO_TRACE` where there is none.
+        graph_trace: of the graph in float64; `NO_TRACE` where there is none.
         noise: the noise floor of each of these outputs; 0 where it is unknown.
         output_names: ONNX outputs in the order of the module's flattened result; None: the file's order.
         scratch: an existing folder for files that are made on the way.
+        unmeasured: outputs that are off and whose export error is unknown, for a side has no float64.
+        made_here: whether the gate itself made the file, of this very module.
     """
 
     module: torch.nn.Module
@@ -53,6 +59,8 @@ class Subject:
     noise: Mapping[str, float]
     output_names: tuple[str, ...] | None
     scratch: str
+    unmeasured: tuple[str, ...] = ()
+    made_here: bool = False
 
     @cached_property
     def model(self) -> ModelProto:
@@ -64,10 +72,28 @@ class Subject:
         """Where external data of the file lies."""
         return str(Path(self.path).parent)
 
+    @cached_property
+    def state(self) -> Mapping[str, Tensor]:
+        """Parameters and buffers by every name that they have, buffers that no checkpoint holds included."""
+        return dict(
+            (
+                *self.module.named_parameters(remove_duplicate=False),
+                *self.module.named_buffers(remove_duplicate=False),
+            )
+        )
+
     def evaluate(self, model: ModelProto) -> tuple[dict[str, float], Trace]:
-        """Export errors that another graph has on the same inputs, by output, and its trace."""
+        """Export errors that another graph has on the same inputs, by output, and its trace.
+
+        Raises:
+            Unable: it can't be evaluated, or has other inputs.
+        """
         graph = Graph64(model, self.device)
-        evaluation, trace = trace_graph(graph, dict(zip(graph.inputs, self.feeds.values(), strict=True)))
+        del model  # it holds all weights once more
+        feeds = self.feeds
+        if set(graph.inputs) != set(feeds) and len(graph.inputs) == len(feeds):
+            feeds = dict(zip(graph.inputs, feeds.values(), strict=True))
+        evaluation, trace = trace_graph(graph, feeds)
         return {name: self._error(evaluation, name) for name in self.errors}, trace
 
     def _error(self, evaluation: Evaluation, name: str) -> float:
