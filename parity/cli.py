@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(ExitCode.TOOL_DEFECT)
 
 
-def _dispatch(arguments: argparse.Namespace) -> ExitCode:
+def _dispatch(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 - one for each command
     """Imports no more than the one command needs: `check` answers at once."""
     match arguments.command:
         case "run":
@@ -66,6 +66,10 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
             from parity.commands import report
 
             return report.run(arguments.results, arguments.report_dir)
+        case "doctor":
+            from parity.commands import doctor
+
+            return doctor.run(arguments.devices)
         case "publish":
             from parity.commands import publish
 
@@ -85,6 +89,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         report_dir=arguments.report_dir,
         select=arguments.case,
         keep=arguments.keep,
+        export_dir=arguments.export_dir,
     )
 
 
@@ -135,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_publish_options(publish)
 
+    doctor = commands.add_parser(
+        "doctor", help="what this machine has: driver, CUDA, providers that really load"
+    )
+    doctor.add_argument("--devices", type=_devices, metavar="LIST", help="that must be usable: cpu,cuda:0")
+
     commands.add_parser("schema", help="print the JSON Schema of the specification, for editors")
     return parser
 
@@ -148,6 +158,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     _add_report_dir(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there"
+    )
+    parser.add_argument(
+        "--export-dir",
+        type=Path,
+        metavar="DIR",
+        help="export ONNX files there, not to the specification's paths",
     )
 
 

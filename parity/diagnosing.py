@@ -10,24 +10,16 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
 from parity.problems import problem_of
-from parity.records.diagnosis import Budget, Cause, Diagnosis, ModuleErrors
+from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
-from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, RuntimeFinding, Unanswered
+from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import TensorRecord
-
-_LEGS = ("reference_rounding", "export_error", "runtime_error", "repeatability", "noise_floor")
-
-_UNKNOWN = Cause(
-    kind="unknown",
-    leg="reference",
-    message="nothing that was tried explains the difference",
-    remedy="keep the tensors with --keep and compare the sides step by step",
-)
 
 _Due = tuple[CaseResult, StageCall]  # a case, and the reference's call that it judges
 
@@ -119,11 +111,10 @@ def _diagnosed(
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
-        unknown = {output.name: _unanswered(output, answer) for output in outputs}
+        unknown = {output.name: unanswered(output, answer) for output in outputs}
         return _with_diagnoses(case, unknown, ())
-    diagnoses = _with_runtime(request, answer.diagnoses, execution)
-    concluded = {name: _concluded(diagnosis) for name, diagnosis in diagnoses.items()}
-    return _with_diagnoses(case, concluded, answer.modules)
+    diagnoses = conclude(answer, _ask_runtime(request, answer, execution))
+    return _with_diagnoses(case, diagnoses, answer.modules)
 
 
 def _repeated(
@@ -141,15 +132,15 @@ def _outputs_of(call: StageCall, candidate: Ran) -> dict[str, TensorRecord]:
     return {record.name: record for record in theirs.outputs}
 
 
-def _with_runtime(
-    request: Diagnose, diagnoses: dict[str, Diagnosis], execution: Execution
-) -> dict[str, Diagnosis]:
-    """The diagnoses with what the candidate's side finds about its leg, where that is worth a look."""
-    worth = [name for name, diagnosis in diagnoses.items() if diagnosis.is_worth_a_look("runtime")]
+def _ask_runtime(
+    request: Diagnose, found: Diagnosed, execution: Execution
+) -> DiagnosedRuntime | Unanswered | None:
+    """What the candidate's side finds about its leg; None where that is worth no look."""
+    worth = [name for name in request.outputs if found.diagnoses[name].is_worth_a_look("runtime")]
     if not worth:
-        return diagnoses
+        return None
     candidate = dict(zip(request.outputs, request.candidate, strict=True))
-    answer = execution.diagnose_runtime(
+    return execution.diagnose_runtime(
         DiagnoseRuntime(
             component=request.component,
             call=request.call,
@@ -157,61 +148,6 @@ def _with_runtime(
             candidate=tuple(candidate[name] for name in worth),
         )
     )
-    if isinstance(answer, DiagnosedRuntime):
-        found = answer.findings
-        return {
-            name: _merged(diagnosis, found[name]) if name in found else diagnosis
-            for name, diagnosis in diagnoses.items()
-        }
-    note = problem_of(answer, "looking into ONNX Runtime").message
-    return {
-        name: replace(diagnosis, notes=(*diagnosis.notes, note)) if name in worth else diagnosis
-        for name, diagnosis in diagnoses.items()
-    }
-
-
-def _merged(diagnosis: Diagnosis, found: RuntimeFinding) -> Diagnosis:
-    first = diagnosis.first_divergence
-    if diagnosis.dominant_leg == "runtime" or (diagnosis.dominant_leg is None and first is None):
-        first = found.first_divergence
-    return replace(
-        diagnosis,
-        first_divergence=first,
-        causes=diagnosis.ranked((*diagnosis.causes, *found.causes)),
-        notes=tuple(dict.fromkeys((*diagnosis.notes, *found.notes))),
-    )
-
-
-def _concluded(diagnosis: Diagnosis) -> Diagnosis:
-    """With a cause, also where no probe had one."""
-    if diagnosis.causes:
-        return diagnosis
-    return replace(diagnosis, causes=(_rounding(diagnosis.budget) if diagnosis.is_rounding else _UNKNOWN,))
-
-
-def _rounding(budget: Budget) -> Cause:
-    noise = budget.noise or 0.0
-    within = f"the float32 noise floor of this output is {noise:.3g}"
-    return Cause(
-        kind="rounding",
-        leg="reference",
-        message=f"rounding: every leg is within ten times the noise, {within}",
-        remedy="nothing to mend; give the output a tolerance that this noise can't break",
-    )
-
-
-def _unanswered(output: OutputResult, answer: Unanswered) -> Diagnosis:
-    why = problem_of(answer, "working out the error budget").message
-    unknown = Budget(
-        total=output.measurement.max_abs if output.measurement else None,
-        reference_rounding=None,
-        export_error=None,
-        runtime_error=None,
-        repeatability=None,
-        noise_floor=None,
-        unknown=dict.fromkeys(_LEGS, why),
-    )
-    return Diagnosis(budget=unknown, dominant_leg=None)
 
 
 def _with_diagnoses(

@@ -1,7 +1,7 @@
-"""Can an NVIDIA GPU be used here, and if not: why? Asks the driver itself, without PyTorch; standard library alone.
+"""Can an NVIDIA GPU be used here, and if not: why? Asks the driver, without PyTorch; standard library alone.
 
-`python -m parity.driver` prints the answer as one line of JSON. `find` runs that in a process of its own, since a
-driver that is half installed can crash or hang whoever loads it.
+`python -m parity.driver` prints the answer as one line of JSON. `find` runs that in a process of its own,
+since a driver that is half installed can crash or hang whoever loads it.
 
 Results and attributes of the driver API are numbered as in NVIDIA's `cuda.h`.
 """
@@ -57,7 +57,7 @@ def find() -> Driver:
         )
     if done.returncode != 0:
         return Driver(
-            problem=f"asking the NVIDIA driver ended with exit status {done.returncode}: {done.stderr[-500:].strip()}",
+            problem=f"asking the NVIDIA driver ended with status {done.returncode}: {done.stderr[-500:]}",
             fix="check the driver with nvidia-smi on the host",
         )
     fields = json.loads(done.stdout)
@@ -124,7 +124,10 @@ def judge(status: int, cuda: str, needs: str, number: str) -> tuple[str, str]:
 
 def _no_library(reason: str) -> tuple[str, str]:
     if "cannot open shared object file" not in reason or "libcuda.so.1" not in reason:
-        return f"the NVIDIA driver's library can't be loaded: {reason}", "install the driver again on the host"
+        return (
+            f"the NVIDIA driver's library can't be loaded: {reason}",
+            "install the driver again on the host",
+        )
     if any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg")):
         return (
             "a GPU is there, but not the driver's library libcuda.so.1",

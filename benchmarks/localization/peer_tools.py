@@ -24,7 +24,7 @@ import torch
 ATOL = RTOL = 1e-4
 Found = tuple[list[str], float]
 # The package has no `__main__`; its script may not be on the path of the Python that was named.
-_POLYGRAPHY = (sys.executable, "-c", "from polygraphy.tools import main; main()")
+_POLYGRAPHY = (sys.executable, "-c", "import sys; from polygraphy.tools import main; sys.exit(main())")
 
 
 def main(tool: str, folder: Path) -> None:

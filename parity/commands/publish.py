@@ -14,7 +14,7 @@ from pathlib import Path
 from parity.commands.rendering import prepare
 from parity.errors import CannotJudge, ExitCode
 from parity.github import files, history, outputs, sticky
-from parity.github.annotations import annotations
+from parity.github.annotations import all_annotations
 from parity.github.comment import comment_key, render
 from parity.github.context import Context, read_context
 from parity.github.receiving import receive
@@ -73,7 +73,7 @@ def run(results_path: str, options: Options) -> ExitCode:
 
 def _publish(results_path: Path, options: Options, context: Context) -> ExitCode:
     report = receive(results_path, options.exit_status)
-    for entry in annotations(report, context.workspace):
+    for entry in all_annotations(report, context.workspace):
         _say(str(entry))
     paths = _write_reports(report, results_path, options, context)
     _write_outputs(context, outputs.of_report(report, paths))
@@ -90,7 +90,7 @@ def _publish(results_path: Path, options: Options, context: Context) -> ExitCode
 def _write_reports(
     report: Report, results_path: Path, options: Options, context: Context
 ) -> Mapping[str, Path]:
-    """Makes the reports again: those beside the results are untrusted too. Gives their paths for later steps."""
+    """Makes the reports again, for those beside the results are untrusted too; gives their paths."""
     names = [name for name in REPORTERS if name != SOURCE]
     try:
         written = [*write_reports(report, results_path.parent, names)]

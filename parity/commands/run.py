@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.plan import DiagnoseWhen
+from parity.records.plan import DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
 
@@ -24,12 +24,15 @@ class Options:
         report_dir: made when it is missing.
         select: glob over case ids.
         keep: where to keep tensors and logs; None removes them.
+        export_dir: where ONNX files are exported to, for a workspace that can't be written; None: where the
+            specifications say.
     """
 
     devices: tuple[str, ...] | None
     report_dir: Path
     select: str
     keep: Path | None
+    export_dir: Path | None = None
 
 
 def run(
@@ -53,6 +56,8 @@ def run(
     plans = load_plans(specs, options.devices)
     if diagnose is not None:
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
+    if options.export_dir is not None:
+        plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
     with ProgressView() as view:
@@ -60,6 +65,17 @@ def run(
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)
+
+
+def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the files that it exports in a folder for each component: two may have one name."""
+    moved = [
+        replace(component, onnx=str(directory.resolve() / component.name / Path(component.onnx).name))
+        if component.export
+        else component
+        for component in plan.components
+    ]
+    return replace(plan, components=tuple(moved))
 
 
 def _check_empty(keep: Path | None) -> None:

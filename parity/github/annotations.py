@@ -33,11 +33,12 @@ class Annotation:
 
     def __str__(self) -> str:
         """The line that makes the runner show it."""
-        place = {"file": self.file, "line": self.line, "col": self.column} if self.file else {}
+        line, column = (number if number and number > 0 else None for number in (self.line, self.column))
+        place = {"file": self.file, "line": line, "col": column} if self.file else {}
         return command(self.level, self.message, {**place, "title": self.title})
 
 
-def annotations(report: Report, workspace: Path | None = None) -> list[Annotation]:
+def all_annotations(report: Report, workspace: Path | None = None) -> list[Annotation]:
     """At most `MOST` of each level, the worst first; where there are more, the last one says so.
 
     Args:
@@ -46,10 +47,15 @@ def annotations(report: Report, workspace: Path | None = None) -> list[Annotatio
     """
     rows = selection.failed(selection.output_rows(report))
     problems = selection.unjudged(report)
-    errors = [_of_output(report, row, workspace) for row in rows]
-    errors += [_of_problem(report, entry, workspace) for entry in problems]
-    notices = [_of_skipped(entry) for entry in selection.skipped(report)]
-    return [*_at_most(errors, "error"), *_at_most(notices, "notice")]
+    skipped = selection.skipped(report)
+    # One more than there is room for shows that there are more.
+    errors = [_of_output(report, row, workspace) for row in rows[: MOST + 1]]
+    errors += [_of_problem(report, entry, workspace) for entry in problems[: MOST + 1]]
+    notices = [_of_skipped(entry) for entry in skipped[: MOST + 1]]
+    return [
+        *_at_most(errors, len(rows) + len(problems), "error"),
+        *_at_most(notices, len(skipped), "notice"),
+    ]
 
 
 def repository_path(path: str, workspace: Path | None = None) -> str:
@@ -63,10 +69,11 @@ def repository_path(path: str, workspace: Path | None = None) -> str:
     return "" if normal in ("", ".", "..") or normal.startswith("../") else normal
 
 
-def _at_most(entries: Sequence[Annotation], level: Level) -> Sequence[Annotation]:
-    if len(entries) <= MOST:
+def _at_most(entries: Sequence[Annotation], amount: int, level: Level) -> Sequence[Annotation]:
+    """The first of `amount` entries, and one for the rest where there is no room for all."""
+    if amount <= MOST:
         return entries
-    rest = len(entries) - MOST + 1
+    rest = amount - MOST + 1
     more = Annotation(level, f"{rest:,} more", f"{rest:,} more like these are in the step summary")
     return [*entries[: MOST - 1], more]
 

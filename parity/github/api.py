@@ -137,6 +137,6 @@ def _translated() -> Iterator[None]:
         raise ApiError(str(said or "no reason is given"), error.status) from error
     except RequestException as error:
         raise ApiError(f"no answer: {error}") from error
-    # What PyGithub makes of answers that are none of GitHub's, and of addresses that lead elsewhere.
-    except (AssertionError, BadAttributeException, KeyError, TypeError, ValueError) as error:
+    # What PyGithub makes of answers that are not GitHub's, and of addresses that are none or lead elsewhere.
+    except (AssertionError, AttributeError, BadAttributeException, KeyError, TypeError, ValueError) as error:
         raise ApiError(f"an answer that GitHub does not give: {error}") from error

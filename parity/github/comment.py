@@ -46,7 +46,7 @@ def is_marked(body: str, key: str) -> bool:
 
 
 def render(report: Report, key: str, context: Context, state: State, before: State | None = None) -> str:
-    """The whole comment, in at most `SIZE_LIMIT` bytes: passing rows go first, then details, never the verdict.
+    """The whole comment, in at most `SIZE_LIMIT` bytes: passing rows go first, never the verdict.
 
     Args:
         report: untrusted.
@@ -80,7 +80,7 @@ def _leaves(value: object) -> list[object]:
         case None:
             return []
         case dict():
-            return [leaf for entry in value.values() for leaf in _leaves(entry)]
+            return [leaf for key in sorted(value) for leaf in _leaves(value[key])]
         case list():
             return [leaf for entry in value for leaf in _leaves(entry)]
         case _:

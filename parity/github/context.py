@@ -58,25 +58,25 @@ class Context:
     token: str = field(default="", repr=False)
 
 
-class _Repository(msgspec.Struct):
+class _Repository(msgspec.Struct, frozen=True):
     full_name: str = ""
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, frozen=True):
     sha: str = ""
     repo: _Repository | None = None  # null when the fork is deleted
 
 
-class _PullRequestPayload(msgspec.Struct):
+class _PullRequestPayload(msgspec.Struct, frozen=True):
     number: int
     head: _Head = _Head()
 
 
-class _WorkflowRun(msgspec.Struct):
+class _WorkflowRun(msgspec.Struct, frozen=True):
     head_sha: str = ""
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, frozen=True):
     pull_request: _PullRequestPayload | None = None
     workflow_run: _WorkflowRun | None = None
 

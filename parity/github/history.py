@@ -25,9 +25,8 @@ from . import outputs
 from .outputs import Verdict
 
 MARKED = 2.0  # times the figure before, or its inverse: less is the noise from run to run
-_VERSION = 1
 _MOST_KEPT = 150  # outputs, the worst; some 50 bytes each
-_MOST_TOLD = 10
+_MOST_TOLD = 5
 _STATE = re.compile(r"^<!-- parity-state (\{[^\n]{0,20000}\}) -->\r?$", re.MULTILINE)
 
 Figure = tuple[float | None, Status]  # greatest absolute error, None where there is none
@@ -53,7 +52,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def state_of(report: Report, commit: str) -> State:
     """What the next run will want to know."""
     rows = selection.worst_first(selection.output_rows(report))[:_MOST_KEPT]
-    return State(_VERSION, outputs.status(report), _digest(report, commit), commit, dict(map(_entry, rows)))
+    return State(1, outputs.status(report), _digest(report, commit), commit, dict(map(_entry, rows)))
 
 
 def written(state: State) -> str:
@@ -88,9 +87,9 @@ def since(report: Report, before: State | None) -> Iterator[Section]:
     told = [_line(row, before.outputs[key], rows) for row, key in _moved(rows, before)]
     if len(told) > _MOST_TOLD:
         told[_MOST_TOLD:] = [f"- and {counted(len(told) - _MOST_TOLD, 'more output')}\n"]
-    turn = f"Was {before.status}, now {now}. " if now != before.status else ""
+    turn = f"Was {before.status}, now {now}.\n\n" if now != before.status else ""
     if told or turn:
-        yield Section(f"\n### Since {when}\n\n{turn}\n\n", told, weight=95)
+        yield Section(f"\n### Since {when}\n\n{turn}", told, weight=95)
     else:
         yield Section(
             f"\nNo error has changed by more than a factor of {MARKED:g} since {when}.\n", (), weight=95

@@ -18,6 +18,7 @@ from parity.records.results import SCHEMA_VERSION, Environment, Problem, Report,
 from parity.reports import results, verdict
 
 SIZE_LIMIT = 32 * 2**20  # bytes
+_GREATEST_INTEGER = 2**63 - 1
 _SIGNALLED = 128  # a shell's exit status is that and the number of the signal
 _SUITE = "parity"  # that a problem of the whole run stands under
 _NOBODY = Environment(python="", platform="", processor="", cores=0, memory_bytes=0, versions={})
@@ -32,6 +33,7 @@ def receive(path: Path, exit_status: int | None = None) -> Report:
     """
     try:
         report = results.parse(_read(path), at=path.name)
+        _check_numbers(report, path.name)
     except ParityError as error:
         problem = Problem(kind="results", message=error.problem, at=error.at, fix=error.fix)
         return _with(_nothing(), _about(problem, exit_status))
@@ -69,6 +71,27 @@ def _read(path: Path) -> bytes:
             fix="split the suite, or give fewer input sets",
         )
     return data
+
+
+def _check_numbers(report: Report, at: str) -> None:
+    """JSON has integers of any length, on which arithmetic with floats breaks.
+
+    Raises:
+        CannotJudge: one is beyond any count of elements or bytes.
+    """
+    pending: list[object] = [msgspec.to_builtins(report)]
+    while pending:
+        match pending.pop():
+            case int(number) if abs(number) > _GREATEST_INTEGER:
+                raise CannotJudge(
+                    "these are no results of parity: a number is out of range",
+                    at=at,
+                    fix="run the gate again",
+                )
+            case dict(fields):
+                pending += fields.values()
+            case list(entries) | tuple(entries):
+                pending += entries
 
 
 def _about(problem: Problem, exit_status: int | None) -> Problem:

@@ -20,7 +20,7 @@ _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE = 403, 404, 422
 
 @dataclass(frozen=True)
 class Kept:
-    """What was done; `id` is the comment's, None where there is none. `warnings` tell what went wrong beside it."""
+    """What was done to the comment of this `id`, None where there is none; `warnings` are not about it."""
 
     action: Action
     id: int | None = None
@@ -87,7 +87,7 @@ def why_not(error: ApiError, pull_request: PullRequest) -> str:
     if error.status == _FORBIDDEN:
         return f"no comment ({error}): give the job `permissions: pull-requests: write`; {also}"
     if error.status == _NOT_FOUND:
-        return f"no comment ({error}): there is no pull request {pull_request.number} that the token can see; {also}"
+        return f"no comment ({error}): the token sees no pull request {pull_request.number}; {also}"
     if error.status == _UNPROCESSABLE:
         return f"no comment: GitHub refuses its text ({error}); {also}"
     return f"no comment ({error}); {also}"

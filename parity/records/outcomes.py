@@ -58,13 +58,18 @@ class Latency(Record, tag="latency"):
 
 
 class Diagnosed(Record, tag="diagnosed"):
-    """Why each output of one component call differs, by the ONNX output's name."""
+    """Why each output of one component call differs, by the ONNX output's name.
+
+    `modules` is in the order of the forward, and empty unless the export leg was traced. `places` has the
+    PyTorch module and the source line (``backbone.conv1``, ``model.py:31``) of ONNX nodes, where the runtime
+    is worth a look. `odd_inputs` may matter where nothing else explains a difference.
+    """
 
     diagnoses: dict[str, Diagnosis]
     seconds: float
-    modules: tuple[
-        ModuleErrors, ...
-    ] = ()  # in the order of the forward; empty unless the export leg was traced
+    modules: tuple[ModuleErrors, ...] = ()
+    places: dict[str, tuple[str, str]] = {}
+    odd_inputs: tuple[Cause, ...] = ()
 
 
 class NoiseFloors(Record, tag="noise-floors"):

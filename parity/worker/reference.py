@@ -194,12 +194,9 @@ class _Reference:
         component = self._components.get(request.component)
         if component is None:
             raise Unable("tool", f"the reference has no component {request.component!r}")
-        start = time.perf_counter()
         self._prepare()
         by_onnx_name = self._pipeline is not None  # as the recorder of the call has named its outputs
-        call = CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name)
-        diagnoses, modules = call.run()
-        return Diagnosed(diagnoses=diagnoses, seconds=time.perf_counter() - start, modules=modules)
+        return CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
 
     def measure(self, request: MeasureLatency) -> Latency:
         self._prepare()

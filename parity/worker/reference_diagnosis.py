@@ -5,6 +5,7 @@ What can't be had is a reason in the budget, whatever the user's code or the ONN
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,14 +15,15 @@ from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
 from parity.diagnosis.budget import Result, Results, diagnose
 from parity.diagnosis.tracing import Trace, trace_graph, trace_module
-from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import Diagnose
+from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors
+from parity.worker.evaluated import Evaluated
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
-from parity.worker.reference_causes import Evaluated, explain
+from parity.worker.reference_causes import explain
 from parity.worker.reference_component import ReferenceComponent
 from parity.worker.tensors import to_numpy
 
@@ -55,8 +57,30 @@ class CallDiagnosis:
         self._module_trace: Trace | None = None
         self._graph_trace: Trace | None = None
 
-    def run(self) -> tuple[dict[str, Diagnosis], tuple[ModuleErrors, ...]]:
-        """The diagnosis of each output by its ONNX name, and the errors of the component's modules."""
+    def run(self) -> Diagnosed:
+        """The diagnosis of each output, and what the candidate's findings are completed with."""
+        start = time.perf_counter()
+        results = self._results()
+        evaluated = Evaluated(
+            component=self._component,
+            inputs=self._inputs,
+            feeds=self._feeds,
+            results=results,
+            module_trace=self._module_trace,
+            graph_trace=self._graph_trace,
+            output_names=self._output_names(),
+        )
+        explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
+        return Diagnosed(
+            diagnoses=explained.diagnoses,
+            seconds=time.perf_counter() - start,
+            modules=explained.modules,
+            places=dict(explained.places),
+            odd_inputs=explained.odd_inputs,
+        )
+
+    def _results(self) -> dict[str, Results]:
+        """Every evaluation, one after the other; traces are kept beside them."""
         again = self._evaluate("run again", self._reference)
         with numerics.strict() as others_in_force:
             strict = self._evaluate("run under strict numerics", self._reference) if others_in_force else None
@@ -65,7 +89,7 @@ class CallDiagnosis:
         if self._component.device.type == "cuda":
             torch.cuda.empty_cache()  # the candidate's process computes on the same device
         repeated = self._repeated()
-        results = {
+        return {
             name: Results(
                 reference=read_tensor(reference),
                 candidate=read_tensor(candidate),
@@ -79,19 +103,6 @@ class CallDiagnosis:
                 self._request.outputs, self._request.reference, self._request.candidate, strict=True
             )
         }
-        budgets = {name: diagnose(each) for name, each in results.items()}
-        return explain(
-            Evaluated(
-                component=self._component,
-                inputs=self._inputs,
-                feeds=self._feeds,
-                results=results,
-                module_trace=self._module_trace,
-                graph_trace=self._graph_trace,
-                output_names=self._output_names(),
-            ),
-            budgets,
-        )
 
     def _output_names(self) -> tuple[str, ...] | None:
         """In the order of the module's result, as an exporter sees it."""

@@ -13,7 +13,7 @@ PASSED, FAILED, WRONG_SPEC, UNJUDGED, TOOL_DEFECT = range(5)  # as `parity` has 
 WORST_FIRST = (TOOL_DEFECT, FAILED, WRONG_SPEC, UNJUDGED, PASSED)
 
 
-class Stop(Exception):  # noqa: N818 - it is no error of the script's
+class Stop(Exception):
     """The step ends here, for a reason that its reader can mend."""
 
     def __init__(self, problem: str, fix: str = "", status: int = UNJUDGED) -> None:

@@ -40,3 +40,18 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if not name.startswith(_WITHHELD) and name not in _FILE_COMMANDS
     }
+
+
+def interpreter(parity: Path) -> Path:
+    """The Python that has it: the one beside the program, in a virtual environment as elsewhere.
+
+    Raises:
+        Stop: there is none beside it.
+    """
+    for name in ("python3", "python"):
+        if (found := parity.resolve().parent / name).exists():
+            return found
+    raise Stop(
+        f"there is no python3 beside {parity.resolve()}",
+        "install parity with pip into an environment of its own (python3 -m venv) and put that on the PATH",
+    )

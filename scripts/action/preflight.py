@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import docker
+import engine
 from checkout import credentials, git_folders
 from messages import WRONG_SPEC, Stop, group, say, warning, write_outputs
 from native import find_parity
@@ -66,16 +66,16 @@ def _native(runner: Runner) -> tuple[str, str]:
 
 def _container(inputs: Inputs, runner: Runner) -> tuple[str, str]:
     """The id of the image that is there now, and its GPUs."""
-    answer = docker.ask("info", "--format", "{{.DockerRootDir}}")
+    answer = engine.ask("info", "--format", "{{.DockerRootDir}}")
     if answer.returncode:
-        raise Stop(f"the docker engine does not answer: {answer.stderr.strip()[-500:]}", docker.NO_DOCKER)
+        raise Stop(f"the docker engine does not answer: {answer.stderr.strip()[-500:]}", engine.NO_DOCKER)
     gpus = inputs.gpus if inputs.gpus != "auto" else ("all" if _host_has_gpu() else "none")
     variant = "cpu" if gpus == "none" else "gpu"
     reference = inputs.image or runner.of_step(f"IMAGE_{variant.upper()}")
     with group(f"Image {reference}"):
         _pull(reference, _NEEDED_GIB[variant], Path(answer.stdout.strip()))
         # The id, not the name: what was checked here is what runs, in every step.
-        image = docker.ask("image", "inspect", "--format", "{{.Id}}", "--", reference).stdout.strip()
+        image = engine.ask("image", "inspect", "--format", "{{.Id}}", "--", reference).stdout.strip()
     if hidden := git_folders(runner.workspace):
         say(f"hidden from the model's code: {', '.join(map(str, hidden))}")
     return image, _checked_gpus(gpus, image, asked=inputs.gpus != "auto")
@@ -84,7 +84,7 @@ def _container(inputs: Inputs, runner: Runner) -> tuple[str, str]:
 def _pull(reference: str, needed_gib: int, root: Path) -> None:
     if reference.startswith("-"):
         raise Stop(f"the input `image` is {reference!r}", "name an image", WRONG_SPEC)
-    if docker.ask("image", "inspect", "--", reference).returncode == 0:
+    if engine.ask("image", "inspect", "--", reference).returncode == 0:
         say("is there already")
         return
     free = shutil.disk_usage(root).free / _GIB if root.is_dir() else None
@@ -94,7 +94,7 @@ def _pull(reference: str, needed_gib: int, root: Path) -> None:
             "make room on the runner, or take the CPU image: gpus: none",
         )
     for _attempt in range(_ATTEMPTS):
-        answer = docker.ask("pull", "--quiet", "--", reference, timeout=_PULL_S)
+        answer = engine.ask("pull", "--quiet", "--", reference, timeout=_PULL_S)
         if answer.returncode == 0:
             return
         say(answer.stderr.strip())
@@ -116,9 +116,9 @@ def _checked_gpus(gpus: str, image: str, *, asked: bool) -> str:
     """Starts a container with the GPUs, which tells more than any list of runtimes does."""
     if gpus == "none":
         return gpus
-    options = ["--entrypoint", "/bin/true", "--network", "none", *docker.gpu_option(gpus)]
-    command = docker.run_command(image, [], [], docker.new_name(), options)
-    answer = docker.ask(*command[1:], timeout=300)
+    options = ["--entrypoint", "/bin/true", "--network", "none", *engine.gpu_option(gpus)]
+    command = engine.run_command(image, [], [], engine.new_name(), options)
+    answer = engine.ask(*command[1:], timeout=300)
     if answer.returncode == 0:
         return gpus
     problem, fix = gpu_problem(answer.stderr)

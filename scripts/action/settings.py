@@ -16,7 +16,8 @@ FAIL_ON = ("difference", "growth")
 _GPUS = re.compile(r"all|auto|none|\d+(,\d+)*|GPU-[0-9A-Fa-f-]+(,GPU-[0-9A-Fa-f-]+)*")
 _KEY = re.compile(r"[A-Za-z0-9._-]{0,100}")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_OWN_OPTIONS = ("--report-dir", "--keep")  # the action's to set; argparse takes their beginnings as well
+# The action's to set; argparse takes their beginnings as well.
+_OWN_OPTIONS = ("--report-dir", "--export-dir", "--keep")
 
 
 @dataclass(frozen=True)

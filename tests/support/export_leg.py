@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,54 @@ from torch import Tensor, nn
 
 from parity.diagnosis.budget import difference
 from parity.diagnosis.export_leg import ExportFinding, Subject, diagnose_export
+from parity.diagnosis.faults import FAULTS, choose
+from parity.diagnosis.faults.planting import Planted
 from parity.diagnosis.graphs.exporters import input_names
 from parity.diagnosis.onnx64 import Graph64
 from parity.diagnosis.tracing import trace_graph, trace_module
 from parity.registry import EXPORTERS, resolve
 from parity.worker.exporting import ExportRequest
 from parity.worker.flattening import flatten
+
+
+class Small(nn.Module):
+    """Two blocks whose batch norms stand before the convolutions, so that no exporter folds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            self.stem = nn.Conv2d(3, 8, 3, padding=1)
+            self.norm = nn.BatchNorm2d(8)
+            self.conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+            self.drop = nn.Dropout(0.3)
+            self.head = nn.Linear(8, 5)
+            nn.init.normal_(self.norm.weight, 1.0, 0.2)
+            nn.init.normal_(self.norm.running_mean, 0.0, 0.3)
+            nn.init.uniform_(self.norm.running_var, 0.5, 2.0)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x).relu()
+        y = torch.tanh(self.conv(self.norm(y)))
+        return self.head(self.drop(y.mean((2, 3))))
+
+
+IMAGE = (torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(7)),)
+"""What `Small` takes."""
+
+
+@cache
+def small(exporter: str) -> ModelProto:
+    """The file of `Small` by this exporter, made once; not to be changed."""
+    with TemporaryDirectory() as folder:
+        return made(Small(), IMAGE, Path(folder), exporter=exporter)
+
+
+def planted(model: ModelProto, fault: str, seed: int = 0) -> Planted:
+    """A copy of the model with a fault from the library."""
+    kind = FAULTS[fault]()
+    return kind.plant(model, choose(kind.sites(model), seed))
 
 
 def subject_of(
@@ -56,10 +100,15 @@ def subject_of(
     result, module_trace = trace_module(module, given, {}, declared, paths)
     feeds = {name: tensor.numpy() for name, tensor in zip(declared, copies(inputs), strict=True)}
     evaluation, graph_trace = trace_graph(Graph64(str(path)), feeds)
-    reference64 = {name: result.outputs[at].numpy() for name, at in paths.items()}
-    noise = {name: difference(noisy[at].numpy(), reference64[name]).greatest for name, at in paths.items()}
-    errors = {}
+    reference64 = {name: np.asarray(result.outputs[at]) for name, at in paths.items()}
+    noise = {
+        name: difference(np.asarray(noisy[at]), reference64[name]).greatest for name, at in paths.items()
+    }
+    errors, unmeasured = {}, []
     for name, expected in reference64.items():
+        if name in evaluation.unknown:
+            unmeasured.append(name)
+            continue
         value = evaluation.outputs[name]
         assert isinstance(value, np.ndarray)
         found = difference(expected, value)
@@ -80,6 +129,7 @@ def subject_of(
             "noise": {name: noise[name] for name in errors},
             "output_names": output_names,
             "scratch": str(folder),
+            "unmeasured": tuple(unmeasured),
             **fields,
         }
     )
@@ -97,7 +147,7 @@ def copies(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(each.clone() for each in inputs)
 
 
-def made(  # noqa: PLR0913 - all of them say what is exported, and as what
+def made(
     module: nn.Module,
     inputs: tuple[Tensor, ...],
     folder: Path,

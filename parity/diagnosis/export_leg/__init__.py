@@ -2,6 +2,6 @@
 
 from .diagnosing import diagnose_export
 from .finding import ExportFinding
-from .subject import Subject
+from .subject import NO_TRACE, Subject
 
-__all__ = ["ExportFinding", "Subject", "diagnose_export"]
+__all__ = ["NO_TRACE", "ExportFinding", "Subject", "diagnose_export"]

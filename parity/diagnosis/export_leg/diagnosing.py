@@ -1,13 +1,17 @@
 """Why a graph computes something else than its module, from the surest evidence to the least sure.
 
-1. Initializers that are not the checkpoint's are put right in the file, and count as the cause by the share
-   of the error that is gone then. They come first because they are most often it, and cost no export.
-2. A fresh export of the same module, compared with the file node by node: what has changed is put right and
+1. Outputs that are another output of the module.
+2. A file that was converted to another precision: the fresh export, converted likewise, is as far off.
+3. Initializers that are not the checkpoint's are put right in the file, and count as the cause by the share
+   of the error that is gone then. They are most often it, and cost no export.
+4. A fresh export of the same module, compared with the file node by node: what has changed is put right and
    measured likewise.
-3. Outputs that are another output of the module, or the right one in another order.
-4. A fresh export that is right where the file is not, or wrong where the file is: the file is another one, or
+5. Outputs that have the right values in another order.
+6. A fresh export that is right where the file is not, or wrong where the file is: the file is another one, or
    the exporter has a defect.
-5. The first node whose value PyTorch never had: the place, without a cause.
+7. The first node whose value PyTorch never had: the place, without a cause.
+
+Of outputs whose error could not be measured, because a side has no float64, the file's changes are named.
 """
 
 from __future__ import annotations
@@ -15,111 +19,122 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from parity.diagnosis.graphs.comparing import Comparison, compare
-from parity.diagnosis.graphs.reexport import FreshExport, export_again
-from parity.diagnosis.initializers.findings import Finding
-from parity.diagnosis.initializers.lookup import look_up
-from parity.diagnosis.localizing import localize
-from parity.diagnosis.matching import Matches, Place, match, module_errors, places
-from parity.diagnosis.tracing import Trace
-from parity.records.diagnosis import Cause, Divergence
-from parity.worker.problems import Unable
+from msgspec import structs
 
-from .explaining import EXPLAINS, Explained, Explanation, by_changes, by_initializers, by_order, repair
-from .exporters import whose_fault
+from parity.diagnosis.localizing import localize
+from parity.diagnosis.matching import Place, match, module_errors, places
+from parity.diagnosis.reference_leg.random_nodes import active_nodes, reaching
+from parity.diagnosis.tracing import Trace
+from parity.records.diagnosis import Cause, Divergence, ModuleErrors
+
+from .conversion import narrowed
+from .evidence import Evidence
+from .explaining import EXPLAINS, Explained, Explanation, by_name, by_order, by_units, first_place
+from .exporters import Verdict, whose_fault, without_choice
 from .finding import ExportFinding, Spot, divergence
-from .mending import Mended
+from .mending import Mended, Unit, measure, measure_model
 from .subject import Subject
 
 _ALONE = 0.95  # the share of an error from which on nothing else is looked for
 _ROUNDING = 10.0  # times the noise floor: up to here what nothing explains is rounding
+_LIKEWISE = 10.0  # times the error that a conversion makes: what is more has another cause
 
 
 def diagnose_export(subject: Subject) -> ExportFinding:
-    """Where the export error of each output in `subject.errors` starts, and what causes it."""
+    """Where the export error of each output starts, and what causes it.
+
+    Of `subject.errors`, and of `subject.unmeasured` as far as the file tells without being evaluated. A step
+    that fails on this model leaves a note, and the next one is tried.
+    """
     return _Diagnosis(subject).run()
 
 
 class _Diagnosis:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._notes: list[str] = []
+        self._of = Evidence(subject)
         self._mended: Mended | None = None
 
     def run(self) -> ExportFinding:
         """Tries one way after the other, each on the outputs that are left."""
         explained: Explained = {}
-        for way in (self._altered_alone, self._changed, self._altered, self._reordered, self._otherwise):
+        for way in (
+            self._renamed,
+            self._converted,
+            self._altered_alone,
+            self._changed,
+            self._altered,
+            self._reordered,
+            self._otherwise,
+        ):
             left = [name for name in self._subject.errors if name not in explained]
             if left:
                 found = way()
                 explained |= {name: found[name] for name in left if name in found}
+        if self._subject.unmeasured:
+            explained |= self._unmeasured()
         divergences = {
             name: self._divergence(each.place) for name, each in explained.items() if each.place is not None
         }
         return ExportFinding(
             divergences=divergences,
-            causes={name: each.causes for name, each in explained.items()},
-            modules=module_errors(
-                self._subject.graph_trace,
-                self._subject.module_trace,
-                self._matches,
-                self._mended.trace if self._mended else None,
-                self._subject.module,
-                self._places,
-            ),
-            notes=tuple(dict.fromkeys(self._notes)),
+            causes={
+                name: tuple(self._settled(cause, divergences.get(name)) for cause in each.causes)
+                for name, each in explained.items()
+            },
+            modules=self._modules() if self._subject.errors else (),
+            notes=tuple(dict.fromkeys(self._of.notes)),
         )
-
-    # --- what the ways have in common, each looked for once
-
-    @cached_property
-    def _matches(self) -> Matches:
-        return match(self._subject.graph_trace, self._subject.module_trace)
-
-    @cached_property
-    def _places(self) -> Mapping[str, Place]:
-        subject = self._subject
-        return places(subject.graph_trace, subject.module_trace, self._matches, subject.model, subject.module)
-
-    @cached_property
-    def _fresh(self) -> FreshExport | None:
-        return self._export()
-
-    @cached_property
-    def _comparison(self) -> Comparison | None:
-        return compare(self._subject.model, self._fresh.model) if self._fresh else None
-
-    @cached_property
-    def _initializers(self) -> tuple[Finding, ...]:
-        subject = self._subject
-        return look_up(subject.model, subject.folder, subject.module.state_dict())
-
-    @cached_property
-    def _repaired(self) -> Mended | None:
-        """With the checkpoint's initializers where they are others."""
-        return repair(self._subject, self._initializers)
 
     # --- the ways
 
-    def _changed(self) -> Explained:
-        comparison = self._comparison
-        if comparison is None or not comparison.changes or comparison.messy:
+    def _renamed(self) -> Explained:
+        return by_name(self._subject)
+
+    def _converted(self) -> Explained:
+        """The precision, where the error is no larger than the conversion of a right file makes it."""
+        converted, fresh = self._of.conversion, self._of.fresh if self._of.conversion else None
+        if converted is None or fresh is None:
             return {}
-        parameters = {each.name: each.parameter for each in self._initializers}
-        explained, mended = by_changes(self._subject, comparison.changes, parameters)
-        self._mended = mended if explained else None
+        right = self._of.tried("evaluating a fresh export", lambda: measure_model(self._subject, fresh.model))
+        if right is None:
+            return {}
+        likewise = dict(self._subject.errors)
+        if converted.native is not None:
+            native = converted.native
+            model = self._of.tried("converting a fresh export", lambda: narrowed(fresh.model, native))
+            found = model and self._of.tried("evaluating it", lambda: self._subject.evaluate(model))
+            likewise = found[0] if found else {}
+        else:
+            self._of.notes.append("quantization may hide another fault: check the file before it, too")
+        explained = {}
+        for name, error in self._subject.errors.items():
+            share = right.shares[name]
+            if share >= EXPLAINS and name in likewise and error <= _LIKEWISE * likewise[name]:
+                place = self._located(name, right.trace)
+                cause = converted.cause(share, place.node if place else "")
+                explained[name] = Explanation(place, (cause,))
         return explained
 
     def _altered_alone(self) -> Explained:
         """Initializers that leave nothing for another cause to explain."""
         return self._altered(_ALONE)
 
-    def _altered(self, least: float = EXPLAINS) -> Explained:
-        if self._repaired is None:
+    def _changed(self) -> Explained:
+        units = self._of.changes
+        if not units:
             return {}
-        explained = by_initializers(self._subject, self._initializers, self._repaired, least)
-        self._mended = self._mended or (self._repaired if explained else None)
+        mended = self._of.tried("putting the changes right", lambda: measure(self._subject, units))
+        return self._explained(units, mended, EXPLAINS)
+
+    def _altered(self, least: float = EXPLAINS) -> Explained:
+        return self._explained(self._of.wrong, self._of.repaired, least)
+
+    def _explained(self, units: tuple[Unit, ...], mended: Mended | None, least: float) -> Explained:
+        if mended is None:
+            return {}
+        explained = by_units(self._subject, units, mended, least)
+        self._mended = self._mended or (mended if explained else None)
         return explained
 
     def _reordered(self) -> Explained:
@@ -128,44 +143,60 @@ class _Diagnosis:
     def _otherwise(self) -> Explained:
         """What the fresh export says about it, and by value where it starts."""
         subject = self._subject
-        verdict = whose_fault(subject, self._fresh, self._export) if self._fresh else None
+        # Folded constants are stored rounded.
+        due = [name for name, error in subject.errors.items() if error > _ROUNDING * subject.noise[name]]
+        verdict = self._of.tried("evaluating a fresh export", self._verdict) if due else None
         right = verdict.right if verdict else None
         explained = {}
-        for name, error in subject.errors.items():
-            if error <= _ROUNDING * subject.noise[name]:  # folded constants are stored rounded
-                continue
+        for name in due:
             place = self._located(name, right)
             cause = verdict.causes.get(name) if verdict else None
+            if cause is None and self._of.conversion is not None:
+                cause = self._of.conversion.cause(None, "")
             if cause is None and place is not None:
                 cause = _unknown(place)
             if cause is not None:
-                explained[name] = Explanation(place, (cause,))
+                node = cause.node or (place.node if place else "")
+                explained[name] = Explanation(place, (structs.replace(cause, node=node),))
         return explained
 
-    def _export(self, exporter: str | None = None) -> FreshExport | None:
-        """The module exported now, as the file was or by this exporter."""
-        subject = self._subject
-        args, kwargs = subject.arguments()
-        try:
-            return export_again(
-                subject.module,
-                args,
-                kwargs,
-                subject.model,
-                subject.scratch,
-                output_names=subject.output_names,
-                exporter=exporter,
-            )
-        except Unable as error:
-            self._notes.append(f"no fresh export to compare with: {error.problem}")
+    def _verdict(self) -> Verdict | None:
+        if self._of.fresh is None:
             return None
+        return whose_fault(self._subject, self._of.fresh, self._of.conversion, self._of.export_otherwise)
+
+    def _unmeasured(self) -> Explained:
+        """What the file tells without being evaluated: nodes in training mode, its precision, its changes."""
+        subject = self._subject
+        active = active_nodes(subject.model)
+        if active:
+            found = {name: reaching(active, subject.graph_trace, name) for name in subject.unmeasured}
+            return {
+                name: Explanation(
+                    Spot(nodes[0].node, nodes[0].op_type, ""), tuple(each.cause for each in nodes)
+                )
+                for name, nodes in found.items()
+                if nodes
+            }
+        if self._of.conversion is not None:
+            cause = self._of.conversion.cause(None, "")
+            return {name: Explanation(None, (cause,)) for name in subject.unmeasured}
+        explained = {}
+        for name in subject.unmeasured:
+            units = [unit for unit in self._of.changes if unit.reaches(name)]
+            if units:
+                place = first_place(subject, units, name, None)
+                explained[name] = Explanation(place, tuple(unit.cause for unit in units))
+        return explained
+
+    # --- places
 
     def _located(self, name: str, right: Trace | None) -> Spot | None:
         """The first suspect by value, against a right export, which shows more tensors, or else PyTorch."""
         graph, module = self._subject.graph_trace, right or self._subject.module_trace
         if name not in module.outputs:
             return None
-        matches = self._matches if right is None else match(graph, right)
+        matches = self._of.matches if right is None else match(graph, right)
         found = localize(graph, module, matches, name)
         if not found.suspects:
             return None
@@ -174,9 +205,40 @@ class _Diagnosis:
         return Spot(first.op.node, first.op.op_type, graph.tensors[first.tensor].name, expected)
 
     def _divergence(self, place: Spot) -> Divergence:
-        where = self._places.get(place.node)
+        inner = self._of.inner.get(place.node)
+        node = inner.around if inner else place.node
+        where = self._of.places.get(node)
+        if where is None or not where.source:  # nothing has its value, but in the graph that was put right
+            where = self._right_places.get(node, where)
         module, source = (where.module, where.source) if where else ("", "")
+        if inner and inner.module:
+            module = inner.module
         return divergence(self._subject.graph_trace, place, module, source)
+
+    @cached_property
+    def _right_places(self) -> Mapping[str, Place]:
+        subject, trace = self._subject, self._mended.trace if self._mended else None
+        if trace is None:
+            return {}
+        matches = match(trace, subject.module_trace)
+        return places(trace, subject.module_trace, matches, subject.model, subject.module)
+
+    def _modules(self) -> tuple[ModuleErrors, ...]:
+        subject = self._subject
+        mended = self._mended.trace if self._mended else None
+        return module_errors(
+            subject.graph_trace,
+            subject.module_trace,
+            self._of.matches,
+            mended,
+            subject.module,
+            self._of.places,
+        )
+
+    def _settled(self, cause: Cause, where: Divergence | None) -> Cause:
+        """With another remedy where the exporter freezes what the module decides by its input there."""
+        fresh = self._of.fresh if self._of.has_exported else None
+        return without_choice(cause, fresh, where) if fresh else cause
 
 
 def _unknown(place: Spot) -> Cause:

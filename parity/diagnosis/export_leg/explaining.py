@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from parity.diagnosis.graphs.comparing import Change, Unmendable
-from parity.diagnosis.initializers.findings import Finding, altered, summary
-from parity.diagnosis.tracing import Sketch, Trace
+from msgspec import structs
+
+from parity.diagnosis.tracing import Sketch
 from parity.records.diagnosis import Cause
 
-from . import causes
 from .finding import Spot, expected_of
-from .mending import Mended, measure, measure_model
+from .mending import Mended, Unit
 from .subject import Subject
 
 EXPLAINS = 0.5  # the share of an error from which on what was put right counts as its cause
-_TELLING = 0.01  # the share of one change from which on the error may start at it
-_ANOTHER = 100.0  # times that: two tensors are not the same
+_TELLING = 0.01  # the share of one unit from which on the error may start at it
 _SAME = 1e-5  # relative distance within which two tensors are the same
+_ANOTHER = 1e-3  # and beyond which they are not: what is right but for rounding is no other tensor
 
 
 @dataclass(frozen=True)
@@ -37,125 +36,106 @@ class Explanation:
 Explained = dict[str, Explanation]
 
 
-def by_changes(
-    subject: Subject, changes: Sequence[Change], parameters: Mapping[str, str]
-) -> tuple[Explained, Mended | None]:
-    """Changes of the file since a fresh export: those that take the error away when they are put right.
-
-    `parameters` has the module's parameter of each initializer that comes from one.
-    """
-    try:
-        mended = measure(subject, changes)
-    except Unmendable:
-        return {}, None
-    explained = {
-        name: _by_changes(name, changes, mended, parameters)
-        for name, share in mended.shares.items()
-        if share >= EXPLAINS
-    }
-    return explained, mended
-
-
-def _by_changes(
-    name: str, changes: Sequence[Change], mended: Mended, parameters: Mapping[str, str]
-) -> Explanation:
-    reaching = [number for number, change in enumerate(changes) if name in change.outputs] or list(
-        range(len(changes))
-    )
-    chosen = [changes[number] for number in reaching]
-    singles = [mended.single[number][name] for number in reaching] if mended.single else []
-    starts = [change for change, share in zip(chosen, singles, strict=False) if share > _TELLING] or chosen
-    return Explanation(
-        place=place_of(starts[0], mended.trace),
-        causes=causes.of_changes(chosen, singles, mended.shares[name], parameters),
-    )
-
-
-def place_of(change: Change, right: Trace | None) -> Spot:
-    """Where a change is; `right` is the trace of the graph without it."""
-    expected = expected_of(right, change.output) if right else None
-    return Spot(change.node, change.op_type, change.output, expected)
-
-
-def repair(subject: Subject, findings: Sequence[Finding]) -> Mended | None:
-    """The graph with the checkpoint's initializers where it has others; None where it has none."""
-    model = subject.model
-    wrong = altered(findings)
-    for finding in wrong:
-        model = finding.mend(model)
-    return measure_model(subject, model) if wrong else None
-
-
-def by_initializers(
-    subject: Subject, findings: Sequence[Finding], repaired: Mended, least: float
-) -> Explained:
-    """Initializers that are not the checkpoint's, where they explain at least a share of `least`."""
-    wrong, reason = altered(findings), summary(findings)
+def by_units(subject: Subject, units: Sequence[Unit], mended: Mended, least: float) -> Explained:
+    """What was put right, for the outputs whose error is gone by a share of at least `least` then."""
     return {
-        name: Explanation(
-            _first_reader(subject, wrong, repaired.trace), causes.of_findings(wrong, share, reason)
-        )
-        for name, share in repaired.shares.items()
+        name: _by_units(subject, units, mended, name)
+        for name, share in mended.shares.items()
         if share >= least
     }
 
 
-def _first_reader(subject: Subject, wrong: Sequence[Finding], right: Trace) -> Spot | None:
-    """The first node that takes one of these initializers."""
-    readers = {node for finding in wrong for node in finding.nodes}
-    for op in subject.graph_trace.ops:
-        if op.node in readers and op.outputs and op.outputs[0] is not None:
-            output = subject.graph_trace.tensors[op.outputs[0]].name
-            return Spot(op.node, op.op_type, output, expected_of(right, output))
-    return None
+def _by_units(subject: Subject, units: Sequence[Unit], mended: Mended, name: str) -> Explanation:
+    shared = [(unit, single[name]) for unit, single in zip(units, mended.single, strict=True)]
+    reaching = [each for each in shared if each[0].reaches(name)] or shared
+    telling = [each for each in reaching if each[1] > _TELLING] or reaching
+    ranked = sorted(telling, key=lambda each: -each[1])
+    return Explanation(
+        place=first_place(subject, [unit for unit, _ in telling], name, mended),
+        causes=tuple(structs.replace(unit.cause, share=share) for unit, share in ranked),
+    )
 
 
-def by_order(subject: Subject) -> Explained:
-    """Outputs that are another output of the module, or that have their values in another order."""
+def first_place(subject: Subject, units: Sequence[Unit], name: str, mended: Mended | None) -> Spot | None:
+    """The first of the file's nodes at which the error of an output may start."""
+    graph = subject.graph_trace
+    order = {op.node: op.index for op in graph.ops}
+    spots = [start.spot for unit in units for start in unit.starts if name in start.outputs]
+    spot = min(spots, key=lambda each: order.get(each.node, len(order)), default=None)
+    if spot is None:  # what is wrong is that the output is another one's
+        return _producing(subject, name, expected_of(graph, mended.trace, name) if mended else None)
+    return replace(spot, expected=expected_of(graph, mended.trace, spot.output)) if mended else spot
+
+
+def by_name(subject: Subject) -> Explained:
+    """Outputs that are another output of the module."""
     explained = {}
     for name in subject.errors:
-        found = _sketch(subject.graph_trace, name)
-        wanted = _sketch(subject.module_trace, name)
-        if found is None or wanted is None:
+        found, wanted = _output(subject, name)
+        if found is None or wanted is None or found.is_constant_value or _right(found, wanted):
             continue
-        said = _mistaken(subject, name, found, wanted)
-        if said is None:
-            continue
-        message, remedy = said
-        producer = subject.graph_trace.producer(subject.graph_trace.outputs[name])
-        place = Spot(producer.node, producer.op_type, name, wanted) if producer else None
-        cause = Cause(
-            kind="structure",
-            leg="export",
-            message=message,
-            remedy=remedy,
-            share=1.0,
-            node=producer.node if producer else "",
-            tensor=name,
-        )
-        explained[name] = Explanation(place, (cause,))
+        for other, index in subject.module_trace.outputs.items():
+            theirs = subject.module_trace.tensors[index].sketch
+            if other != name and theirs is not None and found.distance(theirs) < _SAME:
+                explained[name] = _mistaken(
+                    subject,
+                    name,
+                    wanted,
+                    f"output {name!r} of the file is the module's {other!r}",
+                    f"name the outputs in the module's order when exporting, or map {name!r} with 'outputs'",
+                )
+                break
     return explained
 
 
-def _mistaken(subject: Subject, name: str, found: Sketch, wanted: Sketch) -> tuple[str, str] | None:
-    """What an output is instead, and what to do about it; None where it is nothing that is known."""
-    if found.is_constant_value or found.distance(wanted) <= _ANOTHER * _SAME:
-        return None  # what is right but for rounding is no other tensor
-    for other in subject.module_trace.outputs:
-        theirs = _sketch(subject.module_trace, other)
-        if other != name and theirs is not None and found.distance(theirs) < _SAME:
-            return (
-                f"output {name!r} of the file is the module's {other!r}",
-                f"name the outputs in the module's order when exporting, or map {name!r} with 'outputs'",
-            )
-    if found.same_values(wanted, _SAME):
-        return (
-            f"output {name!r} has the right values in another order: axes are transposed, or rows are sorted",
-            "export again, or give the output in the module's layout",
-        )
-    return None
+def by_order(subject: Subject) -> Explained:
+    """Outputs that have the right values in another order or shape."""
+    explained = {}
+    for name in subject.errors:
+        found, wanted = _output(subject, name)
+        if found is None or wanted is None or found.is_constant_value:
+            continue
+        if found.shape != wanted.shape and found.distance(wanted) < _SAME:
+            how = f"has shape {list(found.shape)}, the module's {list(wanted.shape)}: the values are right"
+        elif found.same_values(wanted, _SAME) and not _right(found, wanted):
+            how = "has the right values in another order: axes are transposed, or rows are sorted"
+        else:
+            continue
+        remedy = "export again, or give the output in the module's layout"
+        explained[name] = _mistaken(subject, name, wanted, f"output {name!r} {how}", remedy)
+    return explained
 
 
-def _sketch(trace: Trace, output: str) -> Sketch | None:
-    index = trace.outputs.get(output)
-    return None if index is None else trace.tensors[index].sketch
+def _mistaken(subject: Subject, name: str, wanted: Sketch, message: str, remedy: str) -> Explanation:
+    place = _producing(subject, name, wanted)
+    cause = Cause(
+        kind="structure",
+        leg="export",
+        message=message,
+        remedy=remedy,
+        share=1.0,
+        node=place.node if place else "",
+        tensor=name,
+    )
+    return Explanation(place, (cause,))
+
+
+def _producing(subject: Subject, name: str, expected: Sketch | None) -> Spot | None:
+    """The node that gives an output."""
+    index = subject.graph_trace.outputs.get(name)
+    producer = None if index is None else subject.graph_trace.producer(index)
+    return None if producer is None else Spot(producer.node, producer.op_type, name, expected)
+
+
+def _output(subject: Subject, name: str) -> tuple[Sketch | None, Sketch | None]:
+    """What an output is in the graph and in the module."""
+    found, wanted = (
+        None if (index := trace.outputs.get(name)) is None else trace.tensors[index].sketch
+        for trace in (subject.graph_trace, subject.module_trace)
+    )
+    return found, wanted
+
+
+def _right(found: Sketch, wanted: Sketch) -> bool:
+    """Whether both are one tensor but for rounding, in one shape or another."""
+    return found.distance(wanted) <= _ANOTHER

@@ -38,8 +38,7 @@ class Spot:
 
 def divergence(graph: Trace, place: Spot, module: str, source: str) -> Divergence:
     """The place in the terms of a report."""
-    tensor = graph.by_name.get(place.output)
-    found = tensor.sketch if tensor else None
+    found = _sketch(graph, place.output)
     error = _apart(found, place.expected)
     return Divergence(
         leg="export",
@@ -59,27 +58,48 @@ def divergence(graph: Trace, place: Spot, module: str, source: str) -> Divergenc
 def expected_of(graph: Trace, right: Trace, name: str) -> Sketch | None:
     """What a tensor should have been, given the trace of the graph that was put right.
 
-    Tensors have the same names in both. One that is the same there was passed over: what its takers have
+    Tensors have the same names in both. One that is the same there was passed over: what its taker has
     instead is what it should have been. None where nothing stands for it.
     """
-    seen: set[str] = set()
-    while name not in seen:
-        seen.add(name)
-        found, wanted = graph.by_name.get(name), right.by_name.get(name)
-        if found is None or found.sketch is None or wanted is None:
-            return None
-        if wanted.sketch is None or not _same(found.sketch, wanted.sketch):
-            return wanted.sketch
-        users = graph.consumers[found.index]
-        if not users:
-            return None
-        twin = _by_node(right).get(users[0].node)
-        slot = users[0].inputs.index(found.index)
-        taken = twin.inputs[slot] if twin is not None and slot < len(twin.inputs) else None
-        if taken is not None and right.tensors[taken].name != name:
-            return right.tensors[taken].sketch
-        outputs = [index for index in users[0].outputs if index is not None]
-        if not outputs:
-            return None
-        name = graph.tensors[outputs[0]].name
+    found, wanted = (_sketch(trace, name) for trace in (graph, right))
+    if found is None or wanted is None or not _same(found, wanted):
+        return wanted
+    passed = {op.node: op for op in right.ops}
+    waiting = list(graph.consumers[graph.by_name[name].index])
+    for user in waiting:  # of a pair, such as two casts, the second is the one that is not taken any more
+        twin = passed.get(user.node)
+        for here, there in zip(user.inputs, twin.inputs if twin else (), strict=False):
+            if here is None or there is None or graph.tensors[here].name == right.tensors[there].name:
+                continue
+            instead = right.tensors[there].sketch
+            if instead is not None and instead.shape == found.shape:
+                return instead
+        if user.op_type in _HANDING_ON:
+            given = (index for index in user.outputs if index is not None)
+            waiting += [each for index in given for each in graph.consumers[index]]
     return None
+
+
+_HANDING_ON = ("Cast", "CastLike", "Identity", "DequantizeLinear")
+
+
+def _sketch(trace: Trace, name: str) -> Sketch | None:
+    tensor = trace.by_name.get(name)
+    return tensor.sketch if tensor else None
+
+
+def _same(one: Sketch, other: Sketch) -> bool:
+    return one.shape == other.shape and one.distance(other) == 0.0
+
+
+def _statistics(sketch: Sketch | None) -> Statistics | None:
+    return sketch.statistics if sketch else None
+
+
+def _apart(found: Sketch | None, expected: Sketch | None) -> float | None:
+    """The root mean square of the difference, in the tensor's own unit; None where there is none."""
+    if found is None or expected is None or found.shape != expected.shape:
+        return None
+    if found.statistics.nonfinite != expected.statistics.nonfinite:
+        return None
+    return found.rms_distance(expected) * max(found.rms, expected.rms)

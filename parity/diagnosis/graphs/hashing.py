@@ -53,6 +53,7 @@ class Hashes:
 
     def __init__(self, of: dict[str, Hash], view: View) -> None:
         self.of = of
+        self.known = frozenset(each.exact for each in of.values())  # constants too
         self.counts: Counter[int] = Counter()
         self.names: dict[int, str] = {}
         computed = [view.resolve(name) for node in view.nodes for name in node.output if name]

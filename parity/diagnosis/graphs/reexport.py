@@ -16,6 +16,7 @@ import onnx
 import torch
 from onnx import ModelProto
 from torch import nn
+from torch.jit._trace import TracerWarning
 
 from parity.diagnosis.graphs.exporters import (
     distance,
@@ -24,6 +25,7 @@ from parity.diagnosis.graphs.exporters import (
     likely_exporters,
     standard_opset,
 )
+from parity.diagnosis.torch64.places import _shown as shown
 from parity.registry import EXPORTERS, resolve
 from parity.worker.exporting import ExportRequest
 from parity.worker.flattening import flatten
@@ -37,12 +39,17 @@ _FEW, _PART = 6, 0.05
 
 @dataclass(frozen=True)
 class FreshExport:
-    """A module's ONNX model as it is made now, its data in memory, and how."""
+    """A module's ONNX model as it is made now, its data in memory, and how.
+
+    `frozen` has the lines, as ``model.py:31``, at which the exporter says that Python decides by a tensor: it
+    writes down what was decided for the example.
+    """
 
     model: ModelProto
     exporter: str  # of parity.registry.EXPORTERS
     opset: int
     constant_folding: bool
+    frozen: tuple[str, ...] = ()
 
 
 def export_again(  # noqa: PLR0913 - all of them say what is exported, and as what
@@ -111,9 +118,10 @@ def _export(request: ExportRequest, exporter: str, folder: str) -> FreshExport:
     with tempfile.TemporaryDirectory(dir=folder, prefix="fresh-", ignore_cleanup_errors=True) as directory:
         path = Path(directory) / "model.onnx"
         try:
-            with _untouched(request.module), warnings.catch_warnings(record=True), user_code("exporting"):
+            with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")  # none becomes an error
-                export(request, path)
+                with _untouched(request.module), user_code("exporting"):
+                    export(request, path)
             model = onnx.load(str(path))
         except Unable as error:
             if error.__cause__ is None:
@@ -127,7 +135,15 @@ def _export(request: ExportRequest, exporter: str, folder: str) -> FreshExport:
     if made != request.output_names:
         raise Unable("model", f"the {exporter} exporter made the outputs {made}, not {request.output_names}")
     assert request.constant_folding is not None
-    return FreshExport(model, exporter, standard_opset(model) or 0, request.constant_folding)
+    opset, folding = standard_opset(model) or 0, request.constant_folding
+    return FreshExport(model, exporter, opset, folding, _frozen(said))
+
+
+def _frozen(said: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Lines of the model's own code, each once."""
+    traced = (each for each in said if issubclass(each.category, TracerWarning))
+    lines = (f"{name}:{each.lineno}" for each in traced if (name := shown(each.filename)) is not None)
+    return tuple(dict.fromkeys(lines))
 
 
 @contextmanager

@@ -16,16 +16,18 @@ from onnx import NodeProto
 from parity.artifacts import Array
 from parity.diagnosis.graphs.constants import same
 from parity.diagnosis.graphs.findings import Edge, Finding, Fix, Redirect, SetConstant
+from parity.diagnosis.graphs.hashing import Hashes
 from parity.diagnosis.graphs.nodes import NodeComparison
 from parity.diagnosis.graphs.outputs import moved_finding, moved_outputs, output_pairs
 from parity.diagnosis.graphs.similarity import Ancestor, Pairing, above, same_operator
-from parity.diagnosis.graphs.view import key, label
+from parity.diagnosis.graphs.view import View, key, label
 from parity.diagnosis.graphs.wording import Operand, judge_constant, missing_message, narrowing
 
 # A pair that is less alike than this is no pair: the graphs have nothing to do with each other here.
 _PAIR = 0.4
 _STEP = 0.03  # what a node that must be skipped to find a pair takes from its likeness
 _ANCHORED = 0.9  # nodes of the same operator that share an input
+_BELONGING = 0.4  # taken from the likeness of what lies beyond nodes that both graphs have
 _SAME = 0.1  # in favour of nodes of the same operator
 
 
@@ -170,8 +172,14 @@ class Walk:
         """Missing nodes, extra nodes, others, or the same: whichever is the likeliest."""
         found, expected = task.found, task.expected
         left, right = self.file.producers.get(found), self.fresh.producers.get(expected)
+        pairing = self.pairing
         missing, likely_missing = self._best(
-            (each, self.pairing.alike(found, each.name)) for each in above(self.fresh, expected)
+            (
+                each,
+                pairing.alike(found, each.name)
+                - _belonging(each, self.fresh, pairing.fresh_hashes, pairing.file_hashes),
+            )
+            for each in above(self.fresh, expected)
         )
         likely_same = likely_other = 0.0
         if left is not None and right is not None:
@@ -183,7 +191,12 @@ class Walk:
             else:
                 likely_other = self._nodes.replaceable(left, right)
         extra, likely_extra = self._best(
-            (each, self.pairing.alike(each.name, expected)) for each in above(self.file, found)
+            (
+                each,
+                pairing.alike(each.name, expected)
+                - _belonging(each, self.file, pairing.file_hashes, pairing.fresh_hashes),
+            )
+            for each in above(self.file, found)
         )
         best = max(likely_same, likely_missing, likely_extra, likely_other)
         if best < _PAIR:
@@ -276,6 +289,17 @@ class Walk:
         )
         self.findings["edge", task.found, task.expected] = finding
         return finding
+
+
+def _belonging(skipped: Ancestor, view: View, here: Hashes, there: Hashes) -> float:
+    """What speaks against nodes being extra or missing: that the other graph has weights of theirs."""
+    constants = (
+        here.of[name].exact
+        for node in skipped.way
+        for name in node.input
+        if name and (value := view.constant(name)) is not None and value.size > 1
+    )
+    return 0.0 if there.known.isdisjoint(constants) else _BELONGING
 
 
 def _same_fix(one: Fix, other: SetConstant | Redirect) -> TypeGuard[SetConstant | Redirect]:

@@ -25,9 +25,10 @@ _SAMPLE = 4096
 def rounded_to(found: Floats, expected: Floats) -> str:
     """What `found` is `expected` rounded to, e.g. ``bfloat16`` or ``an int8 grid of 255 steps``.
 
-    Empty when it is not. Both have one shape and at least two elements; all are finite.
+    Empty when it is not. Both have one shape and at least two elements; all are finite. A single value lies
+    on every grid and in every type: where the expected has several, it was set, not rounded.
     """
-    if found.size < 2:
+    if found.size < 2 or (_is_single(found) and not _is_single(expected)):
         return ""
     for name, dtype, bits in _NARROW:
         if _is_rounded(found, expected, dtype, bits):
@@ -35,6 +36,10 @@ def rounded_to(found: Floats, expected: Floats) -> str:
     return next(
         (f"an {name} grid of {steps} steps{where}" for name, steps, where in _grids(found, expected)), ""
     )
+
+
+def _is_single(value: Floats) -> bool:
+    return bool(np.all(value == value.flat[0]))
 
 
 def _is_rounded(found: Floats, expected: Floats, dtype: npt.DTypeLike, bits: int) -> bool:
@@ -54,7 +59,7 @@ def _is_rounded(found: Floats, expected: Floats, dtype: npt.DTypeLike, bits: int
 
 def _grids(found: Floats, expected: Floats) -> Iterator[tuple[str, int, str]]:
     """Integer grids that hold all elements, as (name, steps, which axis has a grid for each channel)."""
-    if found.size < 4:
+    if found.size < 4 or _is_single(found):
         return
     greatest, span = float(np.abs(found - expected).max()), 2 * float(np.abs(found).max())
     for name, steps in _STEPS.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+from parity.diagnosis.tracing import Trace
 from parity.records.diagnosis import Cause
 
 _RANDOM = frozenset(
@@ -63,6 +64,20 @@ def active_nodes(model: ModelProto) -> tuple[ActiveNode, ...]:
     for function in model.functions:
         found += _in_nodes(function.node, _constant_nodes(function.node), opset)
     return tuple(found)
+
+
+def reaching(nodes: tuple[ActiveNode, ...], graph: Trace, output: str) -> tuple[ActiveNode, ...]:
+    """Those that an output depends on, and those of subgraphs and functions, of which that is not known.
+
+    Args:
+        nodes: of the file.
+        graph: the file's trace.
+        output: by its name; all nodes count for one that the trace does not have.
+    """
+    if output not in graph.outputs:
+        return nodes
+    elsewhere = {op.node for op in graph.ops} - {op.node for op in graph.ancestors(graph.outputs[output])}
+    return tuple(node for node in nodes if node.node not in elsewhere)
 
 
 def _in_graph(graph: GraphProto, outer: _Constants, opset: int) -> Iterator[ActiveNode]:

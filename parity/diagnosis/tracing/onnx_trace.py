@@ -92,7 +92,7 @@ def _sketched(value: object, like: Sketch | None) -> Sketch | None:
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiubc":
             return None
-        value = torch.from_numpy(np.ascontiguousarray(value))
+        value = torch.from_numpy(np.require(value, requirements=["C", "W"]))  # inputs are mapped read-only
     if not isinstance(value, torch.Tensor):
         return None
     if like is not None and like.size == value.numel():

@@ -170,6 +170,15 @@ def test_a_stale_file_has_one_change_for_each_initializer(architecture: str, exp
     assert_equal(outputs(mend_all(stale, comparison.changes), inputs), outputs(sound, inputs))
 
 
+@pytest.mark.parametrize("fault", ["cast-truncation", "float16-round-trip"])
+def test_casts_in_any_of_many_like_blocks_are_named_themselves(fault: str) -> None:
+    sound = exported("detector", "torchscript")
+    for site in FAULTS[fault]().sites(sound):
+        planted = FAULTS[fault]().plant(sound, site)
+        (change,) = compare(planted.model, sound).changes
+        assert change.node in planted.accepted
+
+
 def test_two_faults_are_two_changes_and_each_is_mended_alone() -> None:
     sound = exported("resnet", "dynamo")
     first = FAULTS["relu-dropped"]().plant(sound, choose(FAULTS["relu-dropped"]().sites(sound), 1))

@@ -106,3 +106,13 @@ def test_what_is_not_a_number():
     assert "infinite" in describe(edited(3, np.inf), WEIGHT).message
     both = edited(3, -np.inf)
     assert describe(both, both).kind == "initializer"  # a mask, the same on both sides
+
+
+def test_a_single_value_is_no_rounding() -> None:
+    """It lies on every grid of integers."""
+    ones, spread = np.ones(16, np.float32), (1 + 0.3 * RANDOM.standard_normal(16)).astype(np.float32)
+    assert describe(ones, spread).kind == "initializer"
+    assert describe(ones, spread).message.startswith("is 1 everywhere, should be ")
+    near = np.full(16, 1.001, np.float32)
+    near[3] = 1.002  # within the steps of bfloat16
+    assert describe(ones, near).kind == "initializer"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import secrets
 import subprocess
@@ -25,11 +27,22 @@ class Mount:
     writable: bool = False
 
     def __str__(self) -> str:
-        """The value of ``--mount``, which is a line of CSV: a comma or a quote in a path needs quoting."""
+        """The value of ``--mount``, which is a line of CSV: a path may have a comma or a quote in it."""
         fields = ["type=bind", f"src={self.source}", f"dst={self.target}"]
         if not self.writable:
             fields.append("readonly")
-        return ",".join(f'"{field}"'.replace('"', '""')[1:-1] if '"' in field else field for field in fields)
+        return _csv(fields)
+
+
+def hidden(target: str) -> str:
+    """The value of ``--mount`` that puts an empty folder in place of `target`."""
+    return _csv(["type=tmpfs", f"dst={target}", "tmpfs-size=4096", "tmpfs-mode=0555"])
+
+
+def _csv(fields: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
 
 
 def new_name() -> str:
