@@ -10,7 +10,7 @@ import pytest
 from cmarkgfm import Options, github_flavored_markdown_to_html
 from support import reports
 from support.composite import ActionRun, commands
-from support.projects import write_onnx
+from support.projects import Project, write_onnx
 
 from parity.registry import REPORTERS
 from parity.reports import results
@@ -263,7 +263,7 @@ def test_gpus_that_are_there_are_handed_over(bench, results_file) -> None:
 
 def test_in_a_job_container_it_runs_in_place_and_says_that_nothing_is_isolated(bench) -> None:
     on_build = "import json; open('seen.json', 'w').write(json.dumps(dict(os.environ)))"
-    bench.project.__init__(bench.project.root, on_build=on_build)  # type: ignore[misc]
+    Project(bench.project.root, on_build=on_build).write_spec()
     action = bench.action(job={"container": {"id": "abc"}}, ACTIONS_RUNTIME_TOKEN="runtime")
     run = action.run(comment="off")
     assert verdict(run) == ("passed", 0), run.log

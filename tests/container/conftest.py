@@ -5,8 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from support.image import CALLER, OWNER, ROOT, Image, build
+from support.image import OWNER, ROOT, Image, build, give_to_caller
 
 EXAMPLE = ROOT / "examples" / "centerpoint"
 
@@ -47,19 +46,3 @@ def reports(tmp_path: Path) -> Path:
     folder.mkdir()
     give_to_caller(folder)
     return folder
-
-
-def give_to_caller(folder: Path) -> None:
-    """Lets the container's user write there, also where the tests are not root's."""
-    if os.getuid() == 0:
-        os.chown(folder, CALLER, CALLER)
-    else:
-        folder.chmod(0o777)
-
-
-def write_sound_spec(workspace: Path) -> None:
-    """sound.yml: parity.yml on ONNX files that are there already, so that nothing is exported."""
-    spec = yaml.safe_load((workspace / "parity.yml").read_text())
-    for component in spec["components"].values():
-        component["onnx"] = component["onnx"]["path"]
-    (workspace / "sound.yml").write_text(yaml.safe_dump(spec, sort_keys=False))

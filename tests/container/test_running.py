@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.image import CALLER, Image, docker
+from support.image import CALLER, Image, docker, give_to_caller, write_sound_spec
 from support.wheels import write_wheel
 
 from parity.reports import results as results_file
-
-from .conftest import give_to_caller, write_sound_spec
 
 REPORTS = {"junit.xml", "summary.md", "results.json"}
 
@@ -132,17 +130,17 @@ def test_a_container_that_is_ended(how: str, image: Image, workspace: Path, repo
     name = f"parity-test-{uuid.uuid4().hex[:12]}"
     options = ("--name", name, *_mounts(workspace, reports))
     command = image.command("broken.yml", "--report-dir", "/reports", options=options)
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert running.stdout is not None
-    for line in running.stdout:
-        if "loading the reference" in line:
-            break
-    time.sleep(2)
-    began = time.monotonic()
-    docker(how, name)
-    running.stdout.read()
-    status = running.wait(timeout=30)
-    assert time.monotonic() - began < 10
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "loading the reference" in line:
+                break
+        time.sleep(2)
+        began = time.monotonic()
+        docker(how, name)
+        running.stdout.read()
+        status = running.wait(timeout=30)
+        assert time.monotonic() - began < 10
     if how == "kill":
         assert status == 137
         assert not (reports / "results.json").exists() or _results(reports)["exit_code"] != 0

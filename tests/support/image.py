@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "local/parity:cpu"
@@ -60,9 +61,9 @@ def docker(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess
 def build() -> Image:
     """The CPU image of this checkout; skips where there is no engine.
 
-    PARITY_TEST_BASE_IMAGE names the base image (default: what the tool beside the checkout makes, else that of
-    the Dockerfile), PARITY_TEST_INDEX_URL an index that has the CPU build of PyTorch, where pip in the base
-    image does not find it by itself, and PARITY_TEST_BUILD_OPTIONS more options of `docker build`.
+    PARITY_TEST_BASE_IMAGE names the base image (default: what the tool beside the checkout makes, else the
+    Dockerfile's), PARITY_TEST_INDEX_URL an index with the CPU build of PyTorch, where the base image's
+    pip does not find it by itself, and PARITY_TEST_BUILD_OPTIONS more options of `docker build`.
     """
     base = os.environ.get("PARITY_TEST_BASE_IMAGE", "")
     if not base and os.access(_BASE_TOOL, os.X_OK):
@@ -84,3 +85,19 @@ def build() -> Image:
     options += os.environ.get("PARITY_TEST_BUILD_OPTIONS", "").split()
     docker("build", "--tag", NAME, *options, str(ROOT), timeout=1800)
     return Image(NAME, base)
+
+
+def give_to_caller(folder: Path) -> None:
+    """Lets the container's user write there, also where the tests are not root's."""
+    if os.getuid() == 0:
+        os.chown(folder, CALLER, CALLER)
+    else:
+        folder.chmod(0o777)
+
+
+def write_sound_spec(workspace: Path) -> None:
+    """sound.yml: parity.yml on ONNX files that are there already, so that nothing is exported."""
+    spec = yaml.safe_load((workspace / "parity.yml").read_text())
+    for component in spec["components"].values():
+        component["onnx"] = component["onnx"]["path"]
+    (workspace / "sound.yml").write_text(yaml.safe_dump(spec, sort_keys=False))
