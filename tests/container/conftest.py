@@ -10,12 +10,6 @@ from support.image import OWNER, ROOT, Image, build, give_to_caller
 EXAMPLE = ROOT / "examples" / "centerpoint"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.container)
-
-
 @pytest.fixture(scope="session")
 def image() -> Image:
     return build()

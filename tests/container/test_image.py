@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from support.image import ROOT, Image
+
+pytestmark = pytest.mark.container
 
 SITE = "/opt/parity/lib/python3.11/site-packages"
 

@@ -16,6 +16,8 @@ from support.wheels import write_wheel
 
 from parity.reports import results as results_file
 
+pytestmark = pytest.mark.container
+
 REPORTS = {"junit.xml", "summary.md", "results.json"}
 
 
