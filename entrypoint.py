@@ -30,6 +30,7 @@ from parity.errors import CannotJudge, ParityError, SpecError
 
 GRACE_S = 5.0  # for parity to end its workers and write: GitHub's runner kills a cancelled job after 10 s
 _RUNS = ("run", "diagnose")  # the commands that take the gate's options
+_OPTIONS = ("DEVICES", "REPORT_DIR", "DIAGNOSE", "CASE")  # which have a variable each
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,6 @@ class Settings:
             cache=workspace / cache,
             wants_gpu=get("GPUS") not in {"", "none"} or "cuda" in get("DEVICES"),
         )
-
-
-_OPTIONS = ("DEVICES", "REPORT_DIR", "DIAGNOSE", "CASE")
 
 
 def command(arguments: Sequence[str], settings: Settings) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _LIMIT_S = 60.0  # a first start of the driver takes seconds on a machine with many GPUs
-_NO_DEVICE, _MISMATCH, _STUB = 100, 803, 34
+_NO_DEVICE = 100
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 # The first Linux driver of each CUDA major version: any later one runs all of its minor versions.
 # https://docs.nvidia.com/deploy/cuda-compatibility/
@@ -102,18 +102,18 @@ def judge(status: int, cuda: str, needs: str, number: str) -> tuple[str, str]:
     match status:
         case 0:
             return "", ""
-        case 100:
+        case 100:  # CUDA_ERROR_NO_DEVICE
             return (
                 "the NVIDIA driver is there, but no GPU is visible",
                 "start the container with --gpus all, and look at CUDA_VISIBLE_DEVICES and "
                 "NVIDIA_VISIBLE_DEVICES",
             )
-        case 803:
+        case 803:  # CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
             return (
                 "the NVIDIA driver was updated, and its old kernel module is still loaded",
                 "restart the host, or load the new kernel module",
             )
-        case 34:
+        case 34:  # CUDA_ERROR_STUB_LIBRARY
             return "libcuda.so.1 is a stub without a driver", "take CUDA's stubs out of LD_LIBRARY_PATH"
         case _:
             return (
