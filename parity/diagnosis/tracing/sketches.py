@@ -115,7 +115,7 @@ def sketch(tensor: Tensor) -> Sketch:
 def _of_flat(flat: Tensor, shape: tuple[int, ...], is_float: bool) -> Sketch:
     if flat.numel() == 0:
         nothing = Statistics(minimum=0.0, maximum=0.0, mean=0.0, std=0.0)
-        return Sketch(shape, is_float, nothing, 0.0, flat.cpu(), None, (0.0,) * 5)
+        return Sketch(shape, is_float, nothing, 0.0, flat.cpu(), None, (0.0,) * 4)
     low, high = (float(bound) for bound in flat.aminmax())
     nonfinite = 0
     finite = flat
@@ -141,7 +141,7 @@ def _of_flat(flat: Tensor, shape: tuple[int, ...], is_float: bool) -> Sketch:
         rms_raw,
         whole,
         None if whole is not None else _project(held),
-        _moments(held, rms_raw),
+        (mean, rms_raw, low, high) if held is flat else _moments(held, rms_raw),
     )
 
 
@@ -157,10 +157,9 @@ def _settled(flat: Tensor, compressed: bool) -> tuple[Tensor, float]:
 
 
 def _moments(held: Tensor, rms: float) -> tuple[float, ...]:
-    """Figures in the unit of the elements: mean, mean absolute value, rms, least, greatest."""
+    """Figures in the unit of the elements: mean, rms, least, greatest."""
     low, high = held.aminmax()
-    magnitude = float(torch.linalg.vector_norm(held, 1)) / held.numel()
-    return (float(held.mean()), magnitude, rms, float(low), float(high))
+    return float(held.mean()), rms, float(low), float(high)
 
 
 def _project(held: Tensor) -> Tensor:
