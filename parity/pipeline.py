@@ -25,11 +25,15 @@ from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, 
 from parity.records.runs import DeviceRun
 from parity.reports import verdict
 
+ENDED = "ended"  # the kind of the problem of a suite that was told to end: a signal, Ctrl-C
+
 
 def run_gate(
     plans: list[SuitePlan], *, select: str = "*", keep: Path | None = None, progress: Progress
 ) -> Report:
     """Runs every suite on each of its devices and judges what came out.
+
+    A run that is told to end still gives a report: of the devices it had done, and that it was ended.
 
     Args:
         plans: one for each specification.
@@ -45,6 +49,8 @@ def run_gate(
             suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress)
             suites.append(suite)
             cases.extend(judged)
+            if suite.problem is not None and suite.problem.kind == ENDED:
+                break
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool_version=__version__,
@@ -66,14 +72,22 @@ def run_suite(
     cases: list[CaseResult] = []
     sides: list[SideSettings] = []
     exports: dict[str, Exported] = {}
+    ended: Problem | None = None
     for device in plan.devices:
         place = directory / device.replace(":", "-")
         place.mkdir(parents=True)
-        with Execution(plan, device, place, select, progress) as execution:
-            run = execution.run()
-            progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
-            judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
-            cases.extend(diagnose_cases(plan, run, judged, execution, progress))
+        judged: list[CaseResult] = []
+        try:
+            with Execution(plan, device, place, select, progress) as execution:
+                run = execution.run()
+                progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
+                judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
+                judged = diagnose_cases(plan, run, judged, execution, progress)
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
+            ended = Problem(kind=ENDED, message=f"the run was ended while {plan.name} ran on {device}")
+            break
+        finally:
+            cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
         sides.extend(_settings(run))
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
@@ -83,7 +97,7 @@ def run_suite(
             numerics=plan.numerics_name,
             sides=tuple(sides),
             exports={name: export.settings for name, export in exports.items()},
-            problem=None if cases else _nothing_compared(plan, select),
+            problem=ended or (None if cases else _nothing_compared(plan, select)),
             duration_s=time.monotonic() - began,
         ),
         cases,

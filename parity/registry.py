@@ -34,6 +34,7 @@ CRITERIA: Mapping[str, str] = {
     "elementwise": "parity.judging.criteria:elementwise",
     "mismatch": "parity.judging.criteria:mismatch",
     "max_abs": "parity.judging.criteria:max_abs",
+    "noise": "parity.judging.criteria:noise",
     "mean_abs": "parity.judging.criteria:mean_abs",
     "rms": "parity.judging.criteria:rms",
     "cosine": "parity.judging.criteria:cosine",

@@ -36,20 +36,29 @@ def diagnoses(done: Finished) -> dict[str, Any]:
     }
 
 
-def chain(root: Path, *, dies_on_second: bool = False, **model: str) -> Finished:
-    """Two components of the same module: the first with a fault in its file, the second with a larger one."""
+def chain(
+    root: Path,
+    *,
+    shifts: tuple[float, float] = (0.25, 0.5),
+    dies_on_second: bool = False,
+    diagnose: str = "on-failure",
+    **model: str,
+) -> Finished:
+    """Two components of the same module, and by how much the bias of their files is off."""
     project = Project(root, **model)
     (root / "chain.py").write_text(CHAIN.format(dies_on_second=dies_on_second))
     components = {}
-    for number, name in enumerate(("first", "second"), 1):
-        write_onnx(root / f"{name}.onnx", bias_shift=0.25 * number)
+    for name, shift in zip(("first", "second"), shifts, strict=True):
+        write_onnx(root / f"{name}.onnx", bias_shift=shift)
         model_of = {"loader": "python", "target": "model.py:build"}
         components[name] = {
             "model": model_of,
             "onnx": f"{name}.onnx",
             "tolerances": project.spec["tolerances"],
         }
-    return project.run(model=None, onnx=None, components=components, pipeline="chain.py:run")
+    return project.run(
+        model=None, onnx=None, components=components, pipeline="chain.py:run", diagnose=diagnose
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +124,8 @@ def test_always_has_a_budget_of_what_passed(tmp_path: Path) -> None:
     (diagnosis,) = diagnoses(done).values()
     assert diagnosis["budget"]["export_error"] < 1e-6
     assert diagnosis["budget"]["unknown"] == {}
-
-
-def test_an_output_of_another_shape_has_no_budget_and_fails_all_the_same(tmp_path: Path) -> None:
-    done = Project(tmp_path, before="self.linear = torch.nn.Linear(4, 2)").run(numerics="default")
-
-    assert done.status == 1
-    (output,) = done.results["cases"][0]["outputs"]
-    assert "shape" in output["problem"]
-    assert output["diagnosis"] is None
+    assert diagnosis["first_divergence"] is None
+    assert {cause["kind"] for cause in diagnosis["causes"]} <= {"rounding"}
 
 
 def test_a_worker_that_dies_in_the_diagnosis_changes_no_verdict(tmp_path: Path) -> None:
@@ -153,6 +155,19 @@ def test_components_are_diagnosed_and_the_chain_is_not(tmp_path: Path) -> None:
         assert diagnosis["dominant_leg"] == "export"
         assert diagnosis["budget"]["export_error"] == pytest.approx(shift, rel=1e-3)
         assert diagnosis["budget"]["repeatability"] == 0.0
+
+
+def test_the_sound_component_of_a_chain_is_not_blamed(tmp_path: Path) -> None:
+    done = chain(tmp_path, shifts=(0.0, 0.5), diagnose="always")
+
+    first, second = (diagnoses(done)[f"sample=0/{name}"] for name in ("first", "second"))
+    assert done.status == 1
+    assert first["first_divergence"] is None
+    assert {cause["kind"] for cause in first["causes"]} <= {"rounding"}
+    assert second["first_divergence"]["module"] == "linear"
+    (cause,) = second["causes"]
+    assert (cause["kind"], cause["tensor"]) == ("initializer", "bias")
+    assert "0.5 too large" in cause["message"]
 
 
 def test_a_candidate_that_dies_in_its_second_run_costs_one_figure(tmp_path: Path) -> None:

@@ -13,7 +13,18 @@ from parity.records.results import Tolerance
 from parity.reports.escaping import visible
 from parity.spec.loading import load_spec
 
-_CRITERIA = ("atol", "rtol", "max_abs", "mean_abs", "rms", "cosine", "snr_db", "ulp", "mismatch")
+_CRITERIA = (
+    "atol",
+    "rtol",
+    "max_abs",
+    "noise_factor",
+    "mean_abs",
+    "rms",
+    "cosine",
+    "snr_db",
+    "ulp",
+    "mismatch",
+)
 
 
 def run(specs: list[str]) -> ExitCode:

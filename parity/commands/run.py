@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -9,43 +10,72 @@ from msgspec.structs import replace
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.plan import DiagnoseWhen
+from parity.records.plan import DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
 
 
+@dataclass(frozen=True)
+class Options:
+    """What `parity run` and `parity diagnose` both take.
+
+    Args:
+        devices: instead of those of the specifications.
+        report_dir: made when it is missing.
+        select: glob over case ids.
+        keep: where to keep tensors and logs; None removes them.
+        export_dir: where ONNX files are exported to, for a workspace that can't be written; None: where the
+            specifications say.
+    """
+
+    devices: tuple[str, ...] | None
+    report_dir: Path
+    select: str
+    keep: Path | None
+    export_dir: Path | None = None
+
+
 def run(
     specs: list[str],
+    options: Options,
     *,
-    devices: tuple[str, ...] | None,
-    report_dir: Path,
-    select: str,
-    keep: Path | None,
     diagnose: DiagnoseWhen | None = None,
+    all_budgets: bool = False,
 ) -> ExitCode:
     """Runs every specification and writes the reports.
 
     Args:
         specs: paths of specification files; all of them are read before anything runs.
-        devices: instead of those of the specifications.
-        report_dir: made when it is missing.
-        select: glob over case ids.
+        options: of the command line.
         diagnose: when outputs get an error budget, instead of what the specifications say.
-        keep: where to keep tensors and logs; None removes them.
+        all_budgets: print every error budget, also of outputs within tolerance.
 
     Raises:
-        SpecError: a specification is wrong, or `keep` holds something; nothing has run.
+        SpecError: a specification is wrong, or `options.keep` holds something; nothing has run.
     """
-    plans = load_plans(specs, devices)
+    plans = load_plans(specs, options.devices)
     if diagnose is not None:
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
-    _check_empty(keep)
-    clear_reports(report_dir)
+    if options.export_dir is not None:
+        plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
+    _check_empty(options.keep)
+    clear_reports(options.report_dir)
     with ProgressView() as view:
-        report = run_gate(plans, select=select, keep=keep, progress=view.update)
-    paths = write_reports(report, report_dir)
-    print_report(report, paths)
+        report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
+    paths = write_reports(report, options.report_dir)
+    print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)
+
+
+def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the files that it exports in a folder for each component: two may have one name."""
+    moved = [
+        replace(component, onnx=str(directory.resolve() / component.name / Path(component.onnx).name))
+        if component.export
+        else component
+        for component in plan.components
+    ]
+    return replace(plan, components=tuple(moved))
 
 
 def _check_empty(keep: Path | None) -> None:

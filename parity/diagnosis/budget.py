@@ -30,11 +30,11 @@ _UNREPEATABLE = 2 / 3  # of a leg: what two runs of its side differ by
 
 @dataclass(frozen=True)
 class Results:
-    """What every evaluation gave for one output, all of one shape where they are arrays.
+    """What every evaluation gave for one output.
 
     Args:
         reference: PyTorch, as the user runs it.
-        candidate: ONNX Runtime, as the user runs it; of the reference's shape.
+        candidate: ONNX Runtime, as the user runs it.
         reference64: the module in float64.
         candidate64: the graph in float64.
         reference_again: a second run of the reference on the same inputs.
@@ -58,7 +58,7 @@ class Difference:
     Args:
         greatest: greatest absolute difference of the elements that have one.
         reason: why it says nothing about the whole; empty where it does.
-        disagreeing: elements that are NaN or infinite without meeting their equal.
+        disagreeing: elements that are NaN or infinite without meeting their equal; all, of two shapes.
     """
 
     greatest: float = 0.0
@@ -83,14 +83,12 @@ def diagnose(results: Results) -> Diagnosis:
     repeatability when two runs of a side differ by two thirds of it: were it the other side, that side's own
     leg would hardly be three times smaller. For an unknown leg of a side, repeatability stands in when it is
     half of the total and three times every known leg. When the reference and the candidate don't agree on
-    what is NaN or infinite, it is the only leg whose sides don't agree, if all others are known.
+    what is NaN or infinite, or on the shape, it is the only leg whose sides don't agree, if all others are
+    known.
 
     Raises:
-        ValueError: reference and candidate have not the same shape.
         ArithmeticError: the legs are all known and their sum is less than the total, which can't be.
     """
-    if results.reference.shape != results.candidate.shape:
-        raise ValueError(f"outputs of shape {results.reference.shape} and {results.candidate.shape}")
     total = difference(results.reference, results.candidate)
     legs: dict[Leg, Difference] = {
         "reference": difference(results.reference, results.reference64),
@@ -114,7 +112,7 @@ def diagnose(results: Results) -> Diagnosis:
     leg, dominance = _dominant(total, legs, repeatability)
     return Diagnosis(
         budget=Budget(
-            total=total.greatest,
+            total=None if results.reference.shape != results.candidate.shape else total.greatest,
             **{name: found.known for name, found in named.items()},
             unknown={name: found.reason for name, found in named.items() if found.reason},
         ),
@@ -130,7 +128,8 @@ def difference(one: Result, other: Result) -> Difference:
         return Difference(reason="; ".join(dict.fromkeys(reasons)))
     if one.shape != other.shape:
         shapes = f"{list(one.shape)} and {list(other.shape)}"
-        return Difference(reason=f"the two evaluations gave different shapes: {shapes}")
+        reason = f"the two evaluations gave different shapes: {shapes}"
+        return Difference(reason=reason, disagreeing=max(one.size, other.size, 1))
     if {one.dtype.kind, other.dtype.kind} & set("USO"):
         return Difference(float(np.any(one != other)), "strings have no difference")
     greatest, disagreeing = 0.0, 0

@@ -1,10 +1,9 @@
 """The order of requests: both sides start side by side, the candidate follows the reference case by case.
 
-    reference   load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |
-    candidate   start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
+    reference  load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |         | noise |
+    candidate  start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
 
-Latencies are measured last and in turns, so that no side is timed while the other computes. What a diagnosis
-asks for comes after the verdicts.
+Noise floors are measured where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
 """
 
 from __future__ import annotations
@@ -13,23 +12,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fnmatch import fnmatchcase
-from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from msgspec.structs import replace
 
+from parity.execution.materializing import Sets, materialize
+from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
+from parity.execution.timing import with_latencies, worth_timing
 from parity.records.jobs import (
     ComponentJob,
     Diagnose,
+    DiagnoseRuntime,
     ExportOnnx,
-    GeneratedInputs,
     LoadReference,
-    MaterializeProvider,
-    MaterializeSet,
-    MeasureLatency,
     OpenSession,
     RunCandidate,
     RunReference,
@@ -38,22 +36,19 @@ from parity.records.jobs import (
 )
 from parity.records.outcomes import (
     Diagnosed,
+    DiagnosedRuntime,
     Exported,
-    Latency,
     Loaded,
-    Materialized,
     Ran,
     SessionOpened,
     Unanswered,
 )
-from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan, case_id
+from parity.records.plan import SuitePlan, case_id
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import InputSet
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is going on, the input sets done, and how many there are, when that is known."""
-
-_Sets = list[tuple[str, InputSet | Unanswered]]
 
 
 class Execution:
@@ -108,6 +103,10 @@ class Execution:
         """Why the outputs of one call differ."""
         return self._reference.ask(request, Diagnosed)
 
+    def diagnose_runtime(self, request: DiagnoseRuntime) -> DiagnosedRuntime | Unanswered:
+        """Where ONNX Runtime starts to differ in one call, and why."""
+        return self._candidate.ask(request, DiagnosedRuntime)
+
     def _abandon(self) -> None:
         """After an interrupt, most likely: nobody waits for an answer under way."""
         self._reference.abandon()
@@ -120,10 +119,10 @@ class Execution:
         starting = beside.submit(self._start_candidate)
         self._progress(f"{self._device}: loading the reference", 0, None)
         reference = self._load_reference()
-        sets: _Sets | Unanswered = []
+        sets: Sets | Unanswered = []
         runs: list[SetRun] = []
         if isinstance(reference, Loaded):
-            sets = self._materialize()
+            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
         if isinstance(sets, list):
             runs = self._run_all(sets, starting, beside)
         return DeviceRun(
@@ -163,27 +162,8 @@ class Execution:
             self._open(c for c in plan.components if c.export is None)
         return started
 
-    def _materialize(self) -> _Sets | Unanswered:
-        """Every selected input set, or why there is none; a set that failed does not hurt the others."""
-        inputs = self._directory / "inputs"
-        if isinstance(self._plan.inputs, ProviderPlan):
-            request = MaterializeProvider(
-                target=self._plan.inputs.target, samples=self._plan.inputs.samples, directory=str(inputs)
-            )
-            answer = self._reference.ask(request, Materialized)
-            if not isinstance(answer, Materialized):
-                return answer
-            return [(made.id, made) for made in answer.sets if self._selected(made.id)]
-        chosen = [planned for planned in self._plan.inputs if self._selected(planned.id)]
-        return [(planned.id, self._materialize_one(planned, inputs)) for planned in chosen]
-
-    def _materialize_one(self, planned: PlannedSet, directory: Path) -> InputSet | Unanswered:
-        request = MaterializeSet(id=planned.id, source=planned.source, directory=str(directory / planned.id))
-        answer = self._reference.ask(request, Materialized)
-        return answer.sets[0] if isinstance(answer, Materialized) else answer
-
     def _run_all(
-        self, sets: _Sets, starting: Future[Loaded | Unanswered], beside: ThreadPoolExecutor
+        self, sets: Sets, starting: Future[Loaded | Unanswered], beside: ThreadPoolExecutor
     ) -> list[SetRun]:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
@@ -196,7 +176,7 @@ class Execution:
                 self._export_and_open(name, beside)
             pending.append(beside.submit(self._run_candidate, run, starting))
         runs = [future.result() for future in pending]
-        return list(self._time(runs))
+        return list(self._measure_noise(list(self._time(runs))))
 
     def _run_reference(self, run: SetRun, inputs: InputSet) -> SetRun:
         started = time.monotonic()
@@ -241,40 +221,25 @@ class Execution:
 
     def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:
         """Adds the latencies of both sides to the input sets that are worth timing."""
-        due = self._worth_timing(runs)
+        due = worth_timing(self._plan, runs)
         for run in runs:
             if run.id not in due:
                 yield run
                 continue
             self._progress(f"{self._device}: measuring the latency of {run.id}", len(runs), len(runs))
-            assert isinstance(run.inputs, InputSet)
-            request = MeasureLatency(
-                case=run.id,
-                inputs=run.inputs,
-                warmup=self._plan.latency.warmup,
-                runs=self._plan.latency.runs,
-            )
-            yield replace(
-                run,
-                reference_latency=self._reference.ask(request, Latency),
-                candidate_latency=self._candidate.ask(request, Latency),
-            )
+            yield with_latencies(run, self._plan.latency, self._reference, self._candidate)
 
-    def _worth_timing(self, runs: list[SetRun]) -> set[str]:
-        """Ids: one set of each combination of dimensions; of recorded data, never alike, the largest."""
-        if self._plan.latency.runs == 0:
-            return set()
-        generated = not isinstance(self._plan.inputs, ProviderPlan) and all(
-            isinstance(planned.source, GeneratedInputs) for planned in self._plan.inputs
-        )
-        largest: dict[object, tuple[int, str]] = {}
-        for run in runs:
-            if isinstance(run.candidate, Ran) and isinstance(run.inputs, InputSet):
-                shapes = tuple((tensor.name, tensor.shape) for tensor in run.inputs.tensors)
-                size = sum(prod(tensor.shape) for tensor in run.inputs.tensors)
-                key = shapes if generated else None
-                largest[key] = max(largest.get(key, (-1, "")), (size, run.id))
-        return {name for _, name in largest.values()}
+    def _measure_noise(self, runs: list[SetRun]) -> Iterator[SetRun]:
+        """Adds the noise floors that tolerances are multiples of, once nothing is left to run in float32.
+
+        What user code caches outside of its modules while it is evaluated in float64 can't be taken back.
+        """
+        if not any(needs_noise(self._plan, subject) for subject in self._plan.subjects):
+            yield from runs
+            return
+        for done, run in enumerate(runs):
+            self._progress(f"{self._device}: noise floor of {run.id}", done, len(runs))
+            yield replace(run, noise=measure_noise(self._plan, run, self._reference))
 
     def _selected(self, input_set: str) -> bool:
         return any(

@@ -1,9 +1,11 @@
 """Measured differences against stated tolerances: pure, and closed to whatever can't be measured.
 
-`tolerances` finds the rule of each output, `criteria` checks a measurement, `outputs` brings them together.
+`tolerances` finds the rule of each output, `criteria` checks a measurement, `noise` has the limits that are
+multiples of a noise floor, `outputs` brings them together.
 """
 
+from .noise import Floors
 from .outputs import compare_outputs, judge_output
 from .tolerances import applied, resolve_tolerances
 
-__all__ = ["applied", "compare_outputs", "judge_output", "resolve_tolerances"]
+__all__ = ["Floors", "applied", "compare_outputs", "judge_output", "resolve_tolerances"]

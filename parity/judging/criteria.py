@@ -52,6 +52,25 @@ def max_abs(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
     yield from _at_most("max_abs", tolerance.max_abs, measured.max_abs)
 
 
+def noise(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
+    """The greatest |candidate - reference| in multiples of the noise floor; not met without a floor."""
+    if tolerance.noise_factor is not None:
+        limit = noise_limit(tolerance)
+        known = limit is not None
+        met = limit is not None and measured.max_abs <= limit
+        text = f"at most {tolerance.noise_factor:g} x noise = {f'{limit:.3g}' if known else 'unknown'}"
+        factor = None if limit is None else _ratio(measured.max_abs, limit)
+        yield _check("noise", text, f"{measured.max_abs:.3g}", met, factor)
+
+
+def noise_limit(tolerance: Tolerance) -> float | None:
+    """noise_factor * noise_floor; None where that is no limit."""
+    if tolerance.noise_factor is None or tolerance.noise_floor is None:
+        return None
+    limit = tolerance.noise_factor * tolerance.noise_floor
+    return limit if 0.0 <= limit < math.inf else None
+
+
 def mean_abs(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
     """The mean of |candidate - reference|."""
     yield from _at_most("mean_abs", tolerance.mean_abs, measured.mean_abs)

@@ -11,15 +11,18 @@ from parity.records.results import Check, Measurement, OutputResult, Tolerance
 from parity.registry import CRITERIA, resolve
 
 from .criteria import Criterion
+from .noise import NOT_MEASURED, Floors, says_nothing, with_floor
 from .tolerances import applied, resolve_tolerances
 
 
 def compare_outputs(
-    pairs: tuple[Pair, ...], rules: tuple[Tolerance, ...], spec_file: str
+    pairs: tuple[Pair, ...], rules: tuple[Tolerance, ...], spec_file: str, floors: Floors = NOT_MEASURED
 ) -> tuple[OutputResult, ...]:
     """Measures and judges every pair, in order; the one way from tensors on disk to a verdict.
 
-    No pairs give no results, which is for the caller to report as an error and never as a pass.
+    An output whose tolerance is a multiple of a noise floor that `floors` does not have is an error, unless
+    it has failed by another criterion. No pairs give no results, which is for the caller to report as an
+    error and never as a pass.
 
     Raises:
         SpecError: an output without a rule, a rule without an output, or one that its dtype can't have.
@@ -27,20 +30,30 @@ def compare_outputs(
     """
     missing = [pair.name for pair in pairs if pair.problem]
     tolerances = resolve_tolerances(rules, (pair.name for pair in pairs), spec_file, missing)
-    return tuple(_compare(pair, tolerances.get(pair.name), spec_file) for pair in pairs)
+    return tuple(_compare(pair, tolerances.get(pair.name), spec_file, floors) for pair in pairs)
 
 
-def judge_output(pair: Pair, tolerance: Tolerance | None, measurement: Measurement | None) -> OutputResult:
+def judge_output(
+    pair: Pair, tolerance: Tolerance | None, measurement: Measurement | None, no_floor: str = ""
+) -> OutputResult:
     """The verdict on one pair.
 
     Args:
         pair: both tensors' records.
         tolerance: as `applied` gives it; None, which fails, where there is none.
         measurement: of both tensors; None, which fails, where they can't be compared.
+        no_floor: why the tolerance lacks the noise floor that it needs.
     """
     described = pair.candidate or pair.reference
     checks = _checks(tolerance, measurement) if tolerance and measurement else ()
     passed = bool(checks) and all(check.passed for check in checks)
+    if tolerance and measurement:
+        if passed:
+            no_floor = says_nothing(tolerance, measurement, checks)
+        elif no_floor:
+            checks = tuple(check for check in checks if check.criterion != "noise")
+        if no_floor and all(check.passed for check in checks):
+            return _unjudged(pair, tolerance, measurement, no_floor)
     return OutputResult(
         name=pair.name,
         status="passed" if passed else "failed",
@@ -49,19 +62,37 @@ def judge_output(pair: Pair, tolerance: Tolerance | None, measurement: Measureme
         shape=described.shape if described else (),
         max_abs=measurement.max_abs if measurement is not None else None,
         factor=_worst(checks),
-        problem=_unlike(pair) or _nonfinite(measurement),
+        problem=_unlike(pair) or _nonfinite(measurement) or no_floor,
         tolerance=tolerance,
         checks=checks,
         measurement=measurement,
     )
 
 
-def _compare(pair: Pair, rule: Tolerance | None, spec_file: str) -> OutputResult:
+def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: str) -> OutputResult:
+    """Without its checks and figures, which would read like a verdict, but for the greatest error."""
+    assert pair.candidate is not None
+    return OutputResult(
+        name=pair.name,
+        status="error",
+        reference_path=pair.reference_path,
+        dtype=pair.candidate.dtype,
+        shape=pair.candidate.shape,
+        max_abs=measured.max_abs,
+        problem=problem,
+        tolerance=tolerance,
+    )
+
+
+def _compare(pair: Pair, rule: Tolerance | None, spec_file: str, floors: Floors) -> OutputResult:
     reference, candidate = pair.reference, pair.candidate
     if _unlike(pair) or rule is None or reference is None or candidate is None:
         return judge_output(pair, rule, None)
-    tolerance = applied(rule, pair.name, candidate.dtype, spec_file)
-    return judge_output(pair, tolerance, measure(read_tensor(reference), read_tensor(candidate), tolerance))
+    tolerance, no_floor = with_floor(
+        applied(rule, pair.name, candidate.dtype, spec_file), floors, reference.name
+    )
+    measurement = measure(read_tensor(reference), read_tensor(candidate), tolerance)
+    return judge_output(pair, tolerance, measurement, no_floor)
 
 
 def _unlike(pair: Pair) -> str:

@@ -13,9 +13,20 @@ from parity.measuring import default_bound
 from parity.records.results import Tolerance
 
 # What needs a difference of two values, which strings do not have.
-_NUMERIC = ("atol", "rtol", "max_abs", "mean_abs", "rms", "cosine", "snr_db", "ulp", "quantile")
+_NUMERIC = (
+    "atol",
+    "rtol",
+    "max_abs",
+    "noise_factor",
+    "mean_abs",
+    "rms",
+    "cosine",
+    "snr_db",
+    "ulp",
+    "quantile",
+)
 # What is judged by itself, so that a rule that names it does not imply the bound on each element.
-_AGGREGATE = ("max_abs", "mean_abs", "rms", "cosine", "snr_db", "ulp", "quantile")
+_AGGREGATE = tuple(key for key in _NUMERIC if key not in ("atol", "rtol"))
 
 
 def resolve_tolerances(
@@ -58,7 +69,8 @@ def applied(rule: Tolerance, name: str, dtype: str, spec_file: str = "") -> Tole
       the dtype's defaults.
 
     Raises:
-        SpecError: the rule asks of an output of strings what needs numbers.
+        SpecError: the rule asks of an output of strings what needs numbers, or of one that is not rounded a
+            multiple of its noise.
     """
     chosen = rule.pattern == name
     if dtype == "string":
@@ -66,6 +78,12 @@ def applied(rule: Tolerance, name: str, dtype: str, spec_file: str = "") -> Tole
         return _exact(rule) if rule.mismatch is None or not chosen else _bound(rule, 0.0, 0.0)
     if rule.exact or (_is_discrete(dtype) and not chosen and rule.exact is not False):
         return _exact(rule)
+    if rule.noise_factor is not None and _is_discrete(dtype):
+        raise SpecError(
+            f"output {name!r} is {dtype}, which nothing rounds: it has no noise to take a multiple of",
+            at=_place(rule, spec_file),
+            fix="use exact, or mismatch for the share of elements that may differ, in place of noise_factor",
+        )
     if rule.atol is not None or rule.rtol is not None:
         return _bound(rule, rule.atol or 0.0, rule.rtol or 0.0)
     if rule.mismatch is None and any(getattr(rule, key) not in (None, {}) for key in _AGGREGATE):

@@ -1,7 +1,8 @@
 """What the host asks of a worker. A worker serves one side (reference or candidate) of one suite.
 
 The order of a reference worker's life: `LoadReference`, `MaterializeSet` or `MaterializeProvider`,
-`RunReference` of each case, `ExportOnnx` after the first of them, `MeasureLatency`.
+`RunReference` of each case, `ExportOnnx` after the first of them, `MeasureLatency`, `MeasureNoise` where a
+tolerance needs it.
 A candidate worker's: `StartCandidate`, `OpenSession` of each component, `RunCandidate`, `MeasureLatency`.
 All paths are absolute. A suite without components has one, named `model`, and no pipeline.
 """
@@ -165,6 +166,29 @@ class Diagnose(Record, tag="diagnose"):
     repeated: tuple[TensorRecord, ...] | str
 
 
+class MeasureNoise(Record, tag="measure-noise"):
+    """Asks the reference's worker for the noise floors of what ran before: a component's call, or the chain.
+
+    `inputs` and `outputs` are what the reference was given and gave.
+    """
+
+    component: str | None  # None: the chain
+    inputs: tuple[TensorRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+
+
+class DiagnoseRuntime(Record, tag="diagnose-runtime"):
+    """Asks the candidate's worker why its runtime is less exact than the file on one component call.
+
+    `candidate` is what it gave for `outputs`, the names of the ONNX outputs, in that order.
+    """
+
+    component: str
+    call: StageCall
+    outputs: tuple[str, ...]
+    candidate: tuple[TensorRecord, ...]
+
+
 class StartCandidate(Record, tag="start-candidate"):
     components: tuple[ComponentJob, ...]
     pipeline: str | None
@@ -207,9 +231,10 @@ ReferenceRequest = (
     | RunReference
     | ExportOnnx
     | Diagnose
+    | MeasureNoise
     | MeasureLatency
 )
-CandidateRequest = StartCandidate | OpenSession | RunCandidate | MeasureLatency
+CandidateRequest = StartCandidate | OpenSession | RunCandidate | DiagnoseRuntime | MeasureLatency
 Request = (
     LoadReference
     | MaterializeSet
@@ -217,8 +242,10 @@ Request = (
     | RunReference
     | ExportOnnx
     | Diagnose
+    | MeasureNoise
     | StartCandidate
     | OpenSession
     | RunCandidate
+    | DiagnoseRuntime
     | MeasureLatency
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis
+from .diagnosis import Cause, Diagnosis, Divergence, ModuleErrors
 from .jobs import StageCall
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
@@ -58,13 +58,57 @@ class Latency(Record, tag="latency"):
 
 
 class Diagnosed(Record, tag="diagnosed"):
-    """Why each output of one component call differs, by the ONNX output's name."""
+    """Why each output of one component call differs, by the ONNX output's name.
+
+    `modules` is in the order of the forward, and empty unless the export leg was traced. `places` has the
+    PyTorch module and the source line (``backbone.conv1``, ``model.py:31``) of ONNX nodes, where the runtime
+    is worth a look. `odd_inputs` may matter where nothing else explains a difference.
+    """
 
     diagnoses: dict[str, Diagnosis]
     seconds: float
+    modules: tuple[ModuleErrors, ...] = ()
+    places: dict[str, tuple[str, str]] = {}
+    odd_inputs: tuple[Cause, ...] = ()
 
 
-Answer = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency
+class NoiseFloors(Record, tag="noise-floors"):
+    """Noise floor of each output by the name of the reference's record, or the reason why it has none.
+
+    The floor is the greatest absolute difference between the reference under strict numerics and the same in
+    float64, on the same inputs.
+    """
+
+    floors: dict[str, float | str]
+    seconds: float
+
+
+class RuntimeFinding(Record):
+    """Why one output of ONNX Runtime is less exact than the file: candidate64 against candidate."""
+
+    first_divergence: Divergence | None = None
+    causes: tuple[Cause, ...] = ()  # the one with the largest share first
+    notes: tuple[str, ...] = ()  # what could not be looked into, and why
+
+
+class DiagnosedRuntime(Record, tag="diagnosed-runtime"):
+    """What was found about each output of one component call, by the ONNX output's name."""
+
+    findings: dict[str, RuntimeFinding]
+    seconds: float
+
+
+Answer = (
+    Diagnosed
+    | DiagnosedRuntime
+    | NoiseFloors
+    | Loaded
+    | Materialized
+    | SessionOpened
+    | Exported
+    | Ran
+    | Latency
+)
 
 Reason = Literal["specification", "model", "onnx", "input", "device", "user-code", "tool"]
 
@@ -101,4 +145,15 @@ class OutOfMemory(Record, tag="out-of-memory"):
 
 
 Unanswered = Failed | Crashed | TimedOut | OutOfMemory
-Reply = Diagnosed | Loaded | Materialized | SessionOpened | Exported | Ran | Latency | Failed
+Reply = (
+    Diagnosed
+    | DiagnosedRuntime
+    | NoiseFloors
+    | Loaded
+    | Materialized
+    | SessionOpened
+    | Exported
+    | Ran
+    | Latency
+    | Failed
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis
+from .diagnosis import Diagnosis, ModuleErrors
 from .outcomes import Setting
 from .tensors import Record, TensorRecord
 
@@ -33,6 +33,8 @@ class Tolerance(Record):
     ulp: float | None = None
     quantile: dict[str, float] = {}  # "0.999" -> greatest absolute error of that share
     mismatch: float | None = None  # share of elements that may exceed atol + rtol * |reference|
+    noise_factor: float | None = None  # greatest absolute error in multiples of the noise floor
+    noise_floor: float | None = None  # of this output on these inputs; None: not asked for, or not measured
     exact: bool | None = None
     equal_nan: bool = False
 
@@ -140,6 +142,7 @@ class CaseResult(Record):
     reference_performance: SidePerformance = SidePerformance()
     candidate_performance: SidePerformance = SidePerformance()
     duration_s: float = 0.0
+    modules: tuple[ModuleErrors, ...] = ()  # of the component, where the error was followed through it
 
 
 class SideSettings(Record):

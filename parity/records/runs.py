@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from .outcomes import Exported, Latency, Loaded, Ran, SessionOpened, Unanswered
+from .outcomes import Exported, Latency, Loaded, NoiseFloors, Ran, SessionOpened, Unanswered
 from .tensors import InputSet, Record
 
 
 class SetRun(Record):
-    """Both sides on one input set. A side that was never asked, since the other gave no answer, is None."""
+    """Both sides on one input set. A side that was never asked, since the other gave no answer, is None.
+
+    `noise` has the noise floors of each subject whose tolerances are multiples of them.
+    """
 
     id: str
     inputs: InputSet | Unanswered
@@ -15,6 +18,7 @@ class SetRun(Record):
     candidate: Ran | Unanswered | None = None
     reference_latency: Latency | Unanswered | None = None
     candidate_latency: Latency | Unanswered | None = None
+    noise: dict[str, NoiseFloors | Unanswered] = {}
     seconds: float = 0.0
 
 

@@ -75,9 +75,12 @@ def legs(budget: Budget) -> list[LegFigure]:
     return sorted(found, key=lambda leg: -leg.size)
 
 
-def line(budget: Budget) -> str:
-    """``export 0.147 (99.9 %) ▇▇▇▇▇▇▇▇  reference rounding 1.13e-4  runtime 2.01e-5  repeatability 0``."""
-    measured = legs(budget)
+def line(budget: Budget, *, zeros: bool = True) -> str:
+    """``export 0.147 (99.9 %) ▇▇▇▇▇▇▇▇  reference rounding 1.13e-4  runtime 2.01e-5  repeatability 0``.
+
+    Without `zeros`, legs that are 0 are left out beside others.
+    """
+    measured = [leg for leg in legs(budget) if zeros or leg.size] or legs(budget)
     said = [f"{leg.name} {leg} {leg.bar}".rstrip() for leg in measured[:1]]
     return "  ".join([*said, *(f"{leg.name} {figures.number(leg.size)}" for leg in measured[1:])])
 
@@ -124,7 +127,7 @@ def sentence(diagnosis: Diagnosis) -> str:
     strict, own = budget.noise_floor, budget.reference_rounding
     if word == "reference" and strict and own and own > _CLEARLY * strict:
         return f"{MEANING[word]}, {figures.times(own, strict)} what strict numerics leave of it"
-    if word == UNKNOWN and (rest := _rest(budget)) > budget.total / _CLEARLY:
+    if word == UNKNOWN and (rest := _rest(budget)) > (budget.total or 0.0) / _CLEARLY:
         names, both = _joined(_missing(budget), "or"), len(_missing(budget)) > 1
         return f"{names}, at least {figures.number(rest)}{' together' if both else ''}"
     if word == NO_LEG and any(leg.name == "export" and (leg.part or 0.0) < _HARDLY for leg in legs(budget)):
@@ -148,7 +151,7 @@ def _rest(budget: Budget) -> float:
     The triangle inequality: total <= sum of the known + the unknown.
     """
     known = _known_terms(budget).values()
-    return budget.total - sum(known) if known else 0.0
+    return budget.total - sum(known) if known and budget.total is not None else 0.0
 
 
 def _unknown(budget: Budget) -> Iterator[str]:

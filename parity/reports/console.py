@@ -17,11 +17,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from parity.errors import ExitCode
-from parity.records.jobs import MODEL
+from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
-from . import figures, noise, selection, verdict, wording
-from .console_blocks import Marked, failure_block, unjudged_block
+from . import budget, causes, figures, grouping, noise, selection, verdict, wording
+from .console_blocks import Marked, failure_block, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
 from .selection import OutputRow, Pair
@@ -37,7 +37,8 @@ _MARKS: dict[Status, tuple[str, str]] = {
 _LOG_WIDTH = 110  # columns of a log, which has no width of its own
 _WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
-_MOST_DETAILED = 3  # failed outputs with all their figures: it should stay one screen
+_MOST_DETAILED = 3  # reasons of failed outputs with all their figures: it should stay one screen
+_MOST_BUDGETS = 8  # rows of outputs that passed
 
 
 def report_console(stream: TextIO | None = None) -> Console:
@@ -51,10 +52,16 @@ def report_console(stream: TextIO | None = None) -> Console:
     return console
 
 
-def print_report(report: Report, paths: Mapping[str, Path], console: Console | None = None) -> None:
+def print_report(
+    report: Report, paths: Mapping[str, Path], console: Console | None = None, *, diagnosed: bool = False
+) -> None:
     """Prints the whole report, on stdout by default.
 
-    `paths` are those of the files that were written, for the last line; see `writing.write_reports`.
+    Args:
+        report: of a run.
+        paths: of the files that were written, for the last line; see `writing.write_reports`.
+        console: where to; see `report_console`.
+        diagnosed: show the budget of every output that has one, passed or failed, however many there are.
     """
     console = console or report_console()
     rows = selection.output_rows(report)
@@ -62,13 +69,8 @@ def print_report(report: Report, paths: Mapping[str, Path], console: Console | N
         console.print(_heading(report, pair), no_wrap=True, overflow="ellipsis")
         console.print(_outputs_table(of_pair, wide=console.width >= _WIDE))
         console.print()
-    beyond = selection.failed(rows)
-    for row in sorted(beyond, key=_says_little)[:_MOST_DETAILED]:
-        console.print(failure_block(report, row))
-        console.print()
-    if len(beyond) > _MOST_DETAILED:
-        more = figures.counted(len(beyond) - _MOST_DETAILED, "more failed output")
-        console.print(Text(f"✗ {more}, all in summary.md\n", "red"))
+    _print_failures(report, rows, console, most=len(rows) if diagnosed else _MOST_DETAILED)
+    _print_budgets(rows, console, in_full=diagnosed)
     for entry in selection.unjudged(report):
         console.print(unjudged_block(entry))
         console.print()
@@ -84,9 +86,49 @@ def print_report(report: Report, paths: Mapping[str, Path], console: Console | N
     console.print(_verdict(report, paths))
 
 
-def _says_little(row: OutputRow) -> bool:
-    """A chain's output, which no budget explains, says again what its component's says."""
-    return row.explained is None and row.worst.factor is not None
+def _print_failures(report: Report, rows: list[OutputRow], console: Console, most: int) -> None:
+    """A block for each of at most `most` reasons of failed outputs, and how many outputs are left out."""
+    found = grouping.groups(selection.failed(rows))
+    detailed = grouping.in_detail(found, most)
+    for group in detailed:
+        console.print(failure_block(report, group))
+        console.print()
+    told = {id(row) for group in detailed for row in group.rows}
+    left_out = [row for group in found for row in group.rows if id(row) not in told]
+    if left_out:
+        chain = all(row.subject == PIPELINE and row.explained is None for row in left_out)
+        whose = f" of the {PIPELINE}, which is diagnosed by its components" if chain and told else ""
+        more = figures.counted(len(left_out), "more failed output")
+        console.print(Text(f"✗ {more}{whose}, all in summary.md\n", "red"))
+
+
+def _print_budgets(rows: list[OutputRow], console: Console, *, in_full: bool) -> None:
+    """Budgets of outputs that passed: a line each where all passed, or a block each where that is asked."""
+    passed = [row for row in rows if row.status == "passed" and row.explained]
+    if in_full:
+        for row in passed:
+            console.print(passed_block(row))
+            console.print()
+    elif passed and not selection.failed(rows):
+        console.print(_budgets_table(passed))
+        console.print()
+
+
+def _budgets_table(rows: list[OutputRow]) -> Table:
+    table = _table("error budget", "")
+    for row in rows[:_MOST_BUDGETS]:
+        assert row.explained is not None
+        diagnosis = row.explained.diagnosis
+        name = visible(wording.label(row.subject, row.name))
+        said = budget.line(diagnosis.budget, zeros=False) or budget.sentence(diagnosis)
+        table.add_row(_line("  ", name), _line((said, "dim")))
+        if cause := causes.worth_a_line(diagnosis):
+            table.add_row("", _line((visible(cause), "dim")))
+    if (rest := len(rows) - _MOST_BUDGETS) > 0:
+        table.add_row(
+            _line((f"  {figures.counted(rest, 'more budget')}", "dim")), _line(("in summary.md", "dim"))
+        )
+    return table
 
 
 def _heading(report: Report, pair: Pair) -> Text:

@@ -1,8 +1,9 @@
-"""What is wrong, in full: one block for each failed output and for each thing that could not be judged."""
+"""What is wrong, in full: one block for all outputs that fail for one reason, one for what is not judged."""
 
 from __future__ import annotations
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Group as Stack
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
@@ -10,12 +11,27 @@ from rich.text import Text
 
 from parity.records.results import Report
 
-from . import budget, selection, wording
+from . import budget, causes, figures, modules, selection, wording
 from .escaping import lines_of, visible
-from .selection import OutputRow, Unjudged
+from .grouping import Group, likewise, remedies
+from .selection import Diagnosed, OutputRow, Unjudged
 
-_STYLES = {"mostly": "bold"}  # of facts that are looked for first
-_LIMITS = {"unknown": 240}  # characters: a reason may be a whole traceback
+# Of facts that are looked for first, and of those that are looked for last.
+_STYLES = {
+    "starts at": "bold",
+    "because": "bold",
+    "mend": "green",
+    "node": "dim",
+    "also": "dim",
+    "note": "dim",
+}
+_GOOD_NEWS = {**_STYLES, "because": "green"}
+_NO_REASON = {"mostly": "bold"}  # nothing more exact follows
+_LIMITS = {"unknown": 240, "note": 240, "because": 400, "also": 160}  # characters: it may be a traceback
+_MOST_MODULES = 5  # rows
+_NAME_LENGTH = 44  # characters of a module's name in a table
+
+_Facts = list[tuple[str, str]]
 
 
 class Marked:
@@ -36,22 +52,88 @@ class Marked:
             yield Segment.line()
 
 
-def failure_block(report: Report, row: OutputRow) -> Marked:
-    """Title and figures of an output beyond its tolerance, in its worst case."""
-    far = wording.how_far(row.worst)
-    title = Text.assemble(
-        (visible(wording.label(row.subject, row.name)), "bold"),
-        (f"  {far}" if far else "", "bold red"),
-        (f"  {visible(str(row.pair))}", "dim"),
-    )
-    spec = wording.spec_file(report, row.pair.suite)
+def failure_block(report: Report, group: Group) -> Marked:
+    """Outputs beyond their tolerance for one reason: the reason, and all figures of the worst of them."""
+    row, spec = group.lead, wording.spec_file(report, group.lead.pair.suite)
     facts = [
         ("problem", row.worst.problem),
+        ("likewise", likewise(group)),
+        *_reason(row),
+        *remedies(group),
         *wording.facts(row.worst, spec),
         ("input sets", wording.failing_sets(row)),
-        *budget.row_facts(row),
     ]
-    return Marked(Group(title, _grid(facts)), "✗", "bold red")
+    return Marked(_block(_title(row, "bold red"), facts, row.explained), "✗", "bold red")
+
+
+def passed_block(row: OutputRow) -> Marked:
+    """The budget of an output within its tolerance, and what there is to know of its causes."""
+    return Marked(_block(_title(row, "green"), _reason(row), row.explained), "✓", "green")
+
+
+def _title(row: OutputRow, style: str) -> Text:
+    far = wording.how_far(row.worst)
+    return Text.assemble(
+        (visible(wording.label(row.subject, row.name)), "bold"),
+        (f"  {far}" if far else "", style),
+        (f"  {visible(str(row.pair))}", "dim"),
+    )
+
+
+def _reason(row: OutputRow) -> _Facts:
+    """The budget of a row, the place and the causes."""
+    found = causes.facts(row.explained.diagnosis) if row.explained else []
+    return [*budget.row_facts(row), *found]
+
+
+def _block(title: Text, facts: _Facts, explained: Diagnosed | None) -> Stack:
+    grid = _grid(facts, styles := _styles(explained))
+    if explained:
+        if table := _modules_table(explained):
+            grid.add_row(Text("modules", "dim"), table)
+        _add_facts(grid, causes.note_facts(explained.diagnosis), styles)
+    return Stack(title, grid)
+
+
+def _styles(explained: Diagnosed | None) -> dict[str, str]:
+    if explained and explained.output.status == "passed":
+        return {**_STYLES, "starts at": "", "because": ""}
+    if explained and causes.is_good_news(explained.diagnosis):
+        return _GOOD_NEWS
+    reasoned = explained and (explained.diagnosis.causes or explained.diagnosis.first_divergence)
+    return _STYLES if reasoned else {**_STYLES, **_NO_REASON}
+
+
+def _modules_table(explained: Diagnosed) -> Table | None:
+    """The modules around the greatest local error, where the causes leave open what it is."""
+    diagnosis = explained.diagnosis
+    if (
+        explained.output.status != "failed"
+        or diagnosis.dominant_leg != "export"
+        or causes.is_settled(diagnosis)
+    ):
+        return None
+    rows = modules.around_the_worst(explained.case.modules, _MOST_MODULES)
+    if not rows:
+        return None
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+    table.add_column("name", min_width=_NAME_LENGTH // 2)
+    table.add_column("type", no_wrap=True)
+    for name in ("inherited", "local"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in rows:
+        if isinstance(row, modules.Gap):
+            table.add_row(Text(row.short, "dim", no_wrap=True))
+            continue
+        errors = row.module
+        table.add_row(
+            Text(visible(causes.shortened(errors.module, _NAME_LENGTH))),
+            Text(visible(causes.shortened(errors.type, _NAME_LENGTH)), "dim"),
+            *(Text(figures.number(error, 2)) for error in (errors.inherited, errors.local)),
+            Text(row.bar),
+        )
+    return table
 
 
 def unjudged_block(entry: Unjudged) -> Marked:
@@ -62,14 +144,17 @@ def unjudged_block(entry: Unjudged) -> Marked:
     inside: list[RenderableType] = [Text(visible(problem.message, 400), "bold"), _grid(facts)]
     if last_words := lines_of(problem.detail):
         inside.append(Text("\n".join(["", *last_words]), "dim"))
-    return Marked(Group(*inside), "!", "bold yellow")
+    return Marked(Stack(*inside), "!", "bold yellow")
 
 
-def _grid(facts: list[tuple[str, str]]) -> Table:
+def _grid(facts: _Facts, styles: dict[str, str] = _STYLES) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
+    _add_facts(grid, facts, styles)
+    return grid
+
+
+def _add_facts(grid: Table, facts: _Facts, styles: dict[str, str]) -> None:
     for name, text in facts:
         if text:
-            grid.add_row(
-                Text(name, "dim"), Text(visible(text, _LIMITS.get(name, 600)), _STYLES.get(name, ""))
-            )
-    return grid
+            told = visible(text, _LIMITS.get(name, 600))
+            grid.add_row(Text(name, "dim"), Text(told, styles.get(name, "")))

@@ -139,6 +139,8 @@ def tolerance(value: Tolerance | None) -> str:
         )
         if bound is not None
     ]
+    if value.noise_factor is not None:
+        criteria.append(_noise(value.noise_factor, value.noise_floor))
     criteria += [f"{quantile(share)} ≤ {limit(bound)}" for share, bound in value.quantile.items()]
     if value.cosine is not None:
         criteria.append(f"cosine ≥ {limit(value.cosine)}")
@@ -147,6 +149,11 @@ def tolerance(value: Tolerance | None) -> str:
     if value.equal_nan:
         criteria.append("equal NaN")
     return ", ".join(criteria) or MISSING
+
+
+def _noise(multiple: float, floor: float | None) -> str:
+    """``10 x noise = 6.8e-4``; without the figure where the floor could not be measured."""
+    return f"{limit(multiple)} x noise" + ("" if floor is None else f" = {number(multiple * floor)}")
 
 
 def _elementwise(value: Tolerance) -> list[str]:

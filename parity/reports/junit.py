@@ -9,33 +9,50 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from junit_xml import TestCase, TestSuite
 
 from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
 
-from . import budget, selection, verdict, wording
+from . import budget, causes, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
 _NAME_LIMIT = 1_000  # characters; wide, because names have to stay distinct
 
 
+@dataclass
+class _Suite:
+    """What the report has under one suite's name: a forged one may have the name twice, or never."""
+
+    records: list[SuiteResult] = field(default_factory=list)
+    cases: list[CaseResult] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
 def render(report: Report) -> str:
     """The report as JUnit XML: by Jenkins' schema, and with `file` and `line` for those who read them."""
     root = ET.Element("testsuites", name="parity")
-    for name in dict.fromkeys([*(s.name for s in report.suites), *(c.suite for c in report.cases)]):
-        records = [suite for suite in report.suites if suite.name == name]
-        root.append(_finished(_suite(report, name, records), sum(record.duration_s for record in records)))
-    problems = sum(int(suite.get(total, "0")) for suite in root for total in _TOTALS[1:])
+    found = {name: _Suite() for name in [*(s.name for s in report.suites), *(c.suite for c in report.cases)]}
+    for record in report.suites:
+        found[record.name].records.append(record)
+    for case in report.cases:
+        found[case.suite].cases.append(case)
+    for entry in selection.unjudged(report):
+        found[entry.suite].problems += [entry.problem] if not entry.cases else []
+    for name, suite in found.items():
+        duration_s = sum(record.duration_s for record in suite.records)
+        root.append(_finished(_suite(report, name, suite), duration_s))
+    problems = sum(int(element.get(total, "0")) for element in root for total in _TOTALS[1:])
     if not problems and verdict.exit_code(report) is not ExitCode.PASSED:
         # A server that finds neither failure nor error would call the run green.
         whole = TestCase("verdict", classname="parity.verdict")
         whole.add_error_info(message=verdict.headline(report), error_type="verdict")
         root.append(_finished(TestSuite("parity", [whole]), 0))
     for total in _TOTALS:
-        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
+        root.set(total, str(sum(int(element.get(total, "0")) for element in root)))
     root.set("time", f"{report.duration_s:.3f}")
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -51,12 +68,11 @@ def _finished(suite: TestSuite, duration_s: float) -> ET.Element:
     return element
 
 
-def _suite(report: Report, name: str, records: list[SuiteResult]) -> TestSuite:
+def _suite(report: Report, name: str, found: _Suite) -> TestSuite:
+    records = found.records
     spec = records[0].spec_file if records else ""
-    cases = [entry for case in report.cases if case.suite == name for entry in _test_cases(case, spec)]
-    for problem in (
-        entry.problem for entry in selection.unjudged(report) if entry.suite == name and not entry.cases
-    ):
+    cases = [entry for case in found.cases for entry in _test_cases(case, spec)]
+    for problem in found.problems:
         whole = TestCase("suite", classname=f"{_dotless(name)}.suite", file=visible(spec))
         _add_error(whole, problem)
         cases.append(whole)
@@ -93,19 +109,44 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
 
 
 def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
-    facts = [*wording.facts(output, spec), *budget.facts(output)]
+    facts = [*wording.facts(output, spec), *budget.facts(output), *_diagnosed(output)]
     text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told)
     problem = visible(output.problem, TEXT_LIMIT)
     match output.status:
         case "passed":
             entry.stdout = text
         case "failed":
-            message = ": ".join(part for part in (wording.how_far(output), problem) if part)
+            first = visible(_first_cause(output), TEXT_LIMIT)
+            message = ": ".join(part for part in (wording.how_far(output), problem, first) if part)
             entry.add_failure_info(message=message or "failed", output=text, failure_type="beyond tolerance")
         case "error":
             entry.add_error_info(message=problem or "not judged", output=text, error_type="not judged")
         case "skipped":
             entry.add_skipped_info(message=_reason(output.problem))
+
+
+def _diagnosed(output: OutputResult) -> list[tuple[str, str]]:
+    """Leg, place, causes, remedies and notes of a diagnosed output, as lines."""
+    diagnosis = output.diagnosis
+    if diagnosis is None:
+        return []
+    first = diagnosis.first_divergence
+    tensor = [
+        ("expected there", causes.statistics(first.expected if first else None)),
+        ("found there", causes.statistics(first.found if first else None)),
+    ]
+    return [
+        ("leg", diagnosis.dominant_leg or ""),
+        *causes.facts(diagnosis),
+        *tensor,
+        *causes.note_facts(diagnosis),
+    ]
+
+
+def _first_cause(output: OutputResult) -> str:
+    """What a server shows of a failure before anybody opens it."""
+    known = output.diagnosis.causes if output.diagnosis else ()
+    return causes.reason(known[0]) if known else ""
 
 
 def _add_error(entry: TestCase, problem: Problem) -> None:

@@ -5,7 +5,7 @@ Whatever a model or user code named is made inert by `escaping` before it comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from parity.errors import ExitCode
 from parity.records.jobs import MODEL
@@ -14,6 +14,8 @@ from parity.records.results import Report
 from . import budget, figures, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
+from .grouping import groups
+from .markdown_causes import evidence, where_and_why
 from .markdown_run import about_the_run
 from .selection import OutputRow
 
@@ -21,14 +23,20 @@ SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whol
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⛔", "skipped": "⏭️"}
 
 
-def render(report: Report, limit: int = SIZE_LIMIT) -> str:
-    """The summary, in at most `limit` bytes of UTF-8: what fails stays longest, passing rows go first."""
+def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Section] = ()) -> str:
+    """The summary, in at most `limit` bytes of UTF-8: what fails stays longest, passing rows go first.
+
+    `after_verdict` is what the place where it is shown has to add.
+    """
     rows = selection.output_rows(report)
     sections = [
         _verdict(report),
+        *after_verdict,
+        *where_and_why(rows),
         *_failures(rows),
         *_tolerances(report, rows),
         *_unjudged(report),
+        *evidence(report, rows),
         *_details(report, rows),
         *_all_outputs(rows),
         *about_the_run(report),
@@ -86,8 +94,11 @@ def _mostly(entry: OutputRow) -> str:
 
 
 def _legend(rows: list[OutputRow]) -> str:
-    """What each of the legs that stand out means, once."""
-    legs = dict.fromkeys(entry.explained.diagnosis.dominant_leg for entry in rows if entry.explained)
+    """What each of the legs that stand out means, once; `where_and_why` says it where it knows more."""
+    told = {id(entry) for group in groups(rows) if group.is_reasoned for entry in group.rows}
+    legs = dict.fromkeys(
+        entry.explained.diagnosis.dominant_leg for entry in rows if entry.explained and id(entry) not in told
+    )
     lines = [f"- {budget.MEANING[leg]}\n" for leg in legs if leg]
     return "\n" + "".join(lines) if lines else ""
 

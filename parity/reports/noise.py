@@ -15,14 +15,16 @@ from . import figures, wording
 from .selection import OutputRow, listed
 
 TOO_LOOSE = 100  # times the noise floor: a tolerance beyond it is remarked upon
+TOO_MANY = 1000  # the same for a multiple that somebody chose
+TOO_FEW = 2  # the candidate's own rounding is about as large as the reference's, and the two add up
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 def against(output: OutputResult, budget: Budget) -> str:
-    """``1,300 x the float32 noise floor of 1.13e-4``; empty where there is no noise floor."""
+    """``1,300 x the float32 noise floor of 1.13e-4``; empty where either is unknown."""
     floor = budget.noise_floor
-    if floor is None:
+    if floor is None or budget.total is None:
         return ""
     if not floor > 0:
         return "the noise floor is 0: rounding explains no difference here"
@@ -34,12 +36,34 @@ def tolerance_notes(report: Report, rows: Iterable[OutputRow]) -> list[tuple[str
 
     An output's noise floor is the greatest of its input sets that were diagnosed.
     """
+    rows = list(rows)
     found: dict[tuple[str, str, str, bool], list[_Judged]] = {}
     for judged in _judged(report, rows):
         if judged.loose or judged.tight:
             key = (judged.place, judged.bound, judged.dtype, judged.loose)
             found.setdefault(key, []).append(judged)
-    return [_note(of_rule) for of_rule in found.values()]
+    return [*(_note(of_rule) for of_rule in found.values()), *_multiples(report, rows)]
+
+
+def _multiples(report: Report, rows: Iterable[OutputRow]) -> Iterator[tuple[str, str]]:
+    """Multiples of the noise that are too few or too many, one note for each rule with one."""
+    found: dict[tuple[str, float], list[OutputRow]] = {}
+    for row in rows:
+        stated = row.worst.tolerance
+        if stated is None or stated.noise_factor is None:
+            continue
+        if stated.noise_factor < TOO_FEW or (stated.noise_factor > TOO_MANY and _noise_alone(stated)):
+            place = wording.tolerance_place(stated, wording.spec_file(report, row.pair.suite))
+            found.setdefault((place, stated.noise_factor), []).append(row)
+    for (place, multiple), of_rule in found.items():
+        outputs = listed((wording.label(row.subject, row.name) for row in of_rule), most=3)
+        said = f"{figures.limit(multiple)} x noise"
+        if multiple < TOO_FEW:
+            yield outputs, f"{said} is no room for the rounding of both sides: it will flake ({place})"
+            continue
+        floors = [stated.noise_floor or 0.0 for row in of_rule if (stated := row.worst.tolerance)]
+        least = f"{'at least ' if len(of_rule) > 1 else ''}{figures.number(multiple * min(floors))}"
+        yield outputs, f"{said} is {least}: a fault of that size would pass ({place})"
 
 
 @dataclass(frozen=True)
@@ -100,9 +124,18 @@ def _note(alike: list[_Judged]) -> tuple[str, str]:
 
 
 def _elementwise_alone(stated: Tolerance) -> bool:
-    others = (stated.max_abs, stated.mean_abs, stated.rms, stated.cosine, stated.snr_db, stated.ulp)
     given = (stated.atol, stated.rtol) != (None, None)
-    return given and others == (None,) * 6 and not stated.quantile and not stated.exact
+    return given and stated.noise_factor is None and not _aggregate(stated) and not stated.exact
+
+
+def _noise_alone(stated: Tolerance) -> bool:
+    return (stated.atol, stated.rtol) == (None, None) and not _aggregate(stated)
+
+
+def _aggregate(stated: Tolerance) -> bool:
+    """Whether it has a criterion about all elements at once."""
+    others = (stated.max_abs, stated.mean_abs, stated.rms, stated.cosine, stated.snr_db, stated.ulp)
+    return others != (None,) * 6 or bool(stated.quantile)
 
 
 def _dtype(output: OutputResult) -> str:

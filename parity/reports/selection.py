@@ -177,13 +177,15 @@ def case_problems(case: CaseResult) -> list[Problem]:
 def performance_rows(report: Report) -> list[PerformanceRow]:
     """One row for each subject of a pair that was timed on either side."""
     timed: dict[tuple[Pair, str], list[CaseResult]] = {}
+    of_pair: dict[Pair, list[CaseResult]] = {}
     for case in report.cases:
+        of_pair.setdefault(pair_of(case), []).append(case)
         if (case.reference_performance.latency_ms, case.candidate_performance.latency_ms) != (None, None):
             timed.setdefault((pair_of(case), case.subject), []).append(case)
     rows = []
     for (pair, subject), cases in timed.items():
         slowest = max(cases, key=_slowdown)
-        alike = [case for case in report.cases if pair_of(case) == pair]
+        alike = of_pair[pair]
         reference = _with_peaks(slowest.reference_performance, [c.reference_performance for c in alike])
         candidate = _with_peaks(slowest.candidate_performance, [c.candidate_performance for c in alike])
         rows.append(PerformanceRow(pair, subject, slowest.input_set, len(cases), reference, candidate))

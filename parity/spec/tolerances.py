@@ -10,6 +10,7 @@ from parity.spec.fields import NonNegative, Share, SpecModel, Text
 
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Mismatch = Annotated[float, Field(ge=0, le=1)]
+Multiple = Annotated[float, Field(gt=0)]
 Quantiles = Annotated[dict[Share, NonNegative], Field(min_length=1)]
 
 
@@ -29,6 +30,13 @@ class ToleranceSpec(SpecModel):
         None, description="The part of the element-wise bound relative to abs(reference).", examples=[1.0e-4]
     )
     max_abs: NonNegative | None = Field(None, description="Greatest absolute error.", examples=[1.0e-3])
+    noise_factor: Multiple | None = Field(
+        None,
+        description="Greatest absolute error in multiples of the output's noise floor, which is measured on "
+        "each input set: the greatest difference of the reference under strict numerics from the same in "
+        "float64.",
+        examples=[10],
+    )
     mean_abs: NonNegative | None = Field(None, description="Mean absolute error.", examples=[1.0e-5])
     rms: NonNegative | None = Field(None, description="Root of the mean squared error.", examples=[1.0e-5])
     cosine: Cosine | None = Field(

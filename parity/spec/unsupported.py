@@ -18,7 +18,6 @@ LATER_KEYS: dict[str, dict[str, str]] = {
         "max_memory_ratio": "leave it out: memory is measured and reported, not judged",
     },
     "ToleranceSpec": {
-        "noise_factor": "give a number: atol, rtol, max_abs, ...",
         "match": "leave it out: elements are compared in order",
     },
 }

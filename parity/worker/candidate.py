@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from parity.artifacts import Array, read_tensor, write_tensor
 from parity.records.jobs import (
     MODEL,
+    DiagnoseRuntime,
     MeasureLatency,
     OpenSession,
     Request,
@@ -17,7 +18,7 @@ from parity.records.jobs import (
     StageCall,
     StartCandidate,
 )
-from parity.records.outcomes import Answer, Latency, Loaded, Ran, SessionOpened
+from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
 from parity.records.tensors import TensorRecord
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory, time_runs
@@ -46,6 +47,8 @@ class CandidateSide:
                 return self._open(request.component)
             case RunCandidate():
                 return self._run(request)
+            case DiagnoseRuntime():
+                return self._diagnose(request)
             case MeasureLatency():
                 return self._measure(request)
             case _:
@@ -110,6 +113,17 @@ class CandidateSide:
         feeds = _read(session, call.inputs, call.component)
         outputs = _write(folder, session.run(feeds))
         return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
+
+    def _diagnose(self, request: DiagnoseRuntime) -> DiagnosedRuntime:
+        # Imports PyTorch, which other requests of a candidate do without.
+        from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
+
+        session = self._session(request.component)
+        assert self._job is not None
+        feeds = _read(session, request.call.inputs, request.component)
+        with workspace() as folder:
+            backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
+            return diagnose_call(request, session.path, feeds, backend)
 
     def _measure(self, job: MeasureLatency) -> Latency:
         if self._pipeline is not None:

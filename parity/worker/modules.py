@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from parity import driver
+from parity.diagnosis.reference_leg.devices import misplaced
 from parity.records.jobs import ModelJob
 from parity.registry import LOADERS, resolve
 from parity.worker.checkpoints import load_checkpoint
@@ -15,6 +17,12 @@ from parity.worker.loaders import Loader
 from parity.worker.problems import Unable, user_code
 
 _SHOWN = 10
+# What PyTorch says of tensors on two devices: operators, kernels, and fake tensors.
+_TWO_DEVICES = (
+    "to be on the same device",
+    "device type at start of DeviceGuard",
+    "is not on the expected device",
+)
 
 
 def build_module(job: ModelJob, base_dir: Path) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -54,13 +62,15 @@ def find_device(name: str) -> torch.device:
         raise Unable(
             "device",
             f"{name} is not available: this PyTorch build ({torch.__version__}) has no CUDA",
-            fix="install a CUDA build of PyTorch, or leave the device out",
+            fix="install a CUDA build of PyTorch (of this image: the GPU one), or leave the device out",
         )
     if not torch.cuda.is_available():
+        # The driver's own words: PyTorch does not tell "no GPU runtime" from "driver too old" from "no GPU".
+        found = driver.find()
         raise Unable(
             "device",
-            f"{name} is not available: PyTorch {torch.__version__} finds no usable NVIDIA driver or GPU",
-            fix="check nvidia-smi; in a container, start it with --gpus all",
+            f"{name} is not available: {found.problem or f'PyTorch {torch.__version__} finds no usable GPU'}",
+            fix=found.fix or "check nvidia-smi; in a container, start it with --gpus all",
             detail=_why_no_cuda(),
         )
     index, count = device.index or 0, torch.cuda.device_count()
@@ -104,12 +114,7 @@ def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str
             f"{_listed(elsewhere)} of {whose} did not move to {device}",
             fix="a module that overrides .to() or _apply() must move its parameters and buffers",
         )
-    stray = [
-        f"{path}.{attribute}".lstrip(".")
-        for path, child in module.named_modules()
-        for attribute, value in vars(child).items()
-        if isinstance(value, torch.Tensor) and value.device != device
-    ]
+    stray = [each.name for each in misplaced(module, device)]
     if not stray:
         return ()
     return (
@@ -143,8 +148,8 @@ def enforce_eval(module: torch.nn.Module, whose: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def running(doing: str, device: torch.device) -> Iterator[None]:
-    """`user_code`, with a better answer to what goes wrong with devices."""
+def running(doing: str, device: torch.device, module: torch.nn.Module | None = None) -> Iterator[None]:
+    """`user_code`, with a better answer to what goes wrong with devices: what of `module` is elsewhere."""
     try:
         with user_code(doing):
             yield
@@ -157,8 +162,9 @@ def running(doing: str, device: torch.device) -> Iterator[None]:
                 fix="use smaller inputs, or a device with more memory",
                 detail=error.detail,
             ) from cause
-        if "to be on the same device" in str(cause):
-            error.fix = (
+        if any(said in str(cause) for said in _TWO_DEVICES):
+            found = misplaced(module, device) if module is not None else []
+            error.fix = "; ".join(f"{each.message}: {each.remedy}" for each in found[:_SHOWN]) or (
                 "make tensors on the device of the inputs, and register constants with register_buffer "
                 "so that they move with the module"
             )

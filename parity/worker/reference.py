@@ -20,6 +20,7 @@ from parity.records.jobs import (
     MaterializeProvider,
     MaterializeSet,
     MeasureLatency,
+    MeasureNoise,
     Request,
     RunReference,
 )
@@ -66,7 +67,9 @@ class ReferenceSide:
             case MaterializeSet():
                 inputs = materialize(request.id, request.source, Path(request.directory))
                 return Materialized(sets=(inputs,))
-            case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose() | MeasureLatency():
+            case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose():
+                return self._reference.handle(request)
+            case MeasureNoise() | MeasureLatency():
                 return self._reference.handle(request)
             case _:
                 raise Unable("tool", f"a reference worker was sent {type(request).__name__}")
@@ -114,7 +117,8 @@ class _Reference:
         self._changes_inputs = False  # whether the model has written into an input of the last run
 
     def handle(
-        self, request: MaterializeProvider | RunReference | ExportOnnx | Diagnose | MeasureLatency
+        self,
+        request: MaterializeProvider | RunReference | ExportOnnx | Diagnose | MeasureNoise | MeasureLatency,
     ) -> Answer:
         """The answer to a request that needs the modules. Raises `Unable` when there is none."""
         match request:
@@ -126,6 +130,11 @@ class _Reference:
                 return self.export(request)
             case Diagnose():
                 return self.diagnose(request)
+            case MeasureNoise():
+                from parity.worker.reference_noise import measure_noise  # and what evaluates in float64
+
+                self._prepare()
+                return measure_noise(request, self._components, self._pipeline, self._device, self._read)
             case MeasureLatency():
                 return self.measure(request)
 
@@ -185,11 +194,9 @@ class _Reference:
         component = self._components.get(request.component)
         if component is None:
             raise Unable("tool", f"the reference has no component {request.component!r}")
-        start = time.perf_counter()
         self._prepare()
         by_onnx_name = self._pipeline is not None  # as the recorder of the call has named its outputs
-        diagnoses = CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
-        return Diagnosed(diagnoses=diagnoses, seconds=time.perf_counter() - start)
+        return CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
 
     def measure(self, request: MeasureLatency) -> Latency:
         self._prepare()

@@ -46,7 +46,7 @@ class ReferenceComponent:
     def forward(self, binding: Binding, tensors: Tensors) -> object:
         """What the module returns, as it is; a GPU may still be computing it."""
         args, kwargs = binding.arguments(tensors)
-        with running(f"running {self.whose} in PyTorch on {self.device}", self.device):
+        with running(f"running {self.whose} in PyTorch on {self.device}", self.device, self.module):
             result: object = self.module(*args, **kwargs)
         return result
 

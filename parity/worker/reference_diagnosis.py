@@ -1,24 +1,29 @@
-"""The error budget of one component call: everything runs again here, and in float64, on its recorded inputs.
+"""The diagnosis of one component call: everything runs again here, and in float64, on its recorded inputs.
 
 What can't be had is a reason in the budget, whatever the user's code or the ONNX file did.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import nn
 
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
 from parity.diagnosis.budget import Result, Results, diagnose
-from parity.records.diagnosis import Diagnosis
+from parity.diagnosis.tracing import Trace, trace_graph, trace_module
 from parity.records.jobs import Diagnose
+from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors
+from parity.worker.evaluated import Evaluated
+from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
-from parity.worker.problems import Unable
+from parity.worker.reference_causes import explain
 from parity.worker.reference_component import ReferenceComponent
 from parity.worker.tensors import to_numpy
 
@@ -27,7 +32,7 @@ _Read = Callable[[tuple[TensorRecord, ...]], Tensors]
 
 
 class CallDiagnosis:
-    """All that is evaluated for one call; one thing after the other, and only outputs are kept.
+    """All that is evaluated for one call, one thing after the other; of what is inside, sketches are kept.
 
     Args:
         component: whose call it was, ready to run under the numerics of the suite.
@@ -45,9 +50,37 @@ class CallDiagnosis:
         self._wanted = {
             name: record.name for name, record in zip(request.outputs, request.reference, strict=True)
         }
+        self._paths: dict[str, str] = (
+            {} if by_onnx_name else self._wanted
+        )  # ONNX output -> path in the result
+        self._result_paths: tuple[str, ...] = ()  # of the module, in its order
+        self._module_trace: Trace | None = None
+        self._graph_trace: Trace | None = None
 
-    def run(self) -> dict[str, Diagnosis]:
-        """The diagnosis of each output, by its ONNX name."""
+    def run(self) -> Diagnosed:
+        """The diagnosis of each output, and what the candidate's findings are completed with."""
+        start = time.perf_counter()
+        results = self._results()
+        evaluated = Evaluated(
+            component=self._component,
+            inputs=self._inputs,
+            feeds=self._feeds,
+            results=results,
+            module_trace=self._module_trace,
+            graph_trace=self._graph_trace,
+            output_names=self._output_names(),
+        )
+        explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
+        return Diagnosed(
+            diagnoses=explained.diagnoses,
+            seconds=time.perf_counter() - start,
+            modules=explained.modules,
+            places=dict(explained.places),
+            odd_inputs=explained.odd_inputs,
+        )
+
+    def _results(self) -> dict[str, Results]:
+        """Every evaluation, one after the other; traces are kept beside them."""
         again = self._evaluate("run again", self._reference)
         with numerics.strict() as others_in_force:
             strict = self._evaluate("run under strict numerics", self._reference) if others_in_force else None
@@ -56,53 +89,52 @@ class CallDiagnosis:
         if self._component.device.type == "cuda":
             torch.cuda.empty_cache()  # the candidate's process computes on the same device
         repeated = self._repeated()
-        request = self._request
         return {
-            name: diagnose(
-                Results(
-                    reference=read_tensor(reference),
-                    candidate=read_tensor(candidate),
-                    reference64=reference64[name],
-                    candidate64=candidate64[name],
-                    reference_again=again[name],
-                    candidate_again=repeated[name],
-                    strict=strict[name] if strict else None,
-                )
+            name: Results(
+                reference=read_tensor(reference),
+                candidate=read_tensor(candidate),
+                reference64=reference64[name],
+                candidate64=candidate64[name],
+                reference_again=again[name],
+                candidate_again=repeated[name],
+                strict=strict[name] if strict else None,
             )
             for name, reference, candidate in zip(
-                request.outputs, request.reference, request.candidate, strict=True
+                self._request.outputs, self._request.reference, self._request.candidate, strict=True
             )
         }
 
+    def _output_names(self) -> tuple[str, ...] | None:
+        """In the order of the module's result, as an exporter sees it."""
+        names = {path: name for name, path in self._paths.items()}
+        if not self._result_paths or not set(self._result_paths) <= names.keys():
+            return None
+        return tuple(names[path] for path in self._result_paths)
+
     def _evaluate(self, done: str, evaluation: Callable[[], _ByOutput]) -> _ByOutput:
         """What an evaluation gives; one reason for all outputs where it does not end."""
-        try:
-            return evaluation()
-        except torch64.Unknown as error:
-            reason = error.reason
-        except Unable as error:
-            reason = error.problem
-        except SystemExit as error:
-            reason = f"{self._component.whose} called sys.exit({error.code!r}) when it was {done}"
-        except (MemoryError, torch.OutOfMemoryError):
-            reason = self._no_room(done)
-        except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):
-                raise
-            reason = self._no_room(done)
-        return dict.fromkeys(self._wanted, reason)
-
-    def _no_room(self, done: str) -> str:
-        return f"{self._device} has not enough memory for {self._component.whose}, {done}"
+        found = attempt(evaluation, done, self._component.whose, self._component.device)
+        return dict.fromkeys(self._wanted, found) if isinstance(found, str) else found
 
     def _reference(self) -> _ByOutput:
         tensors = self._inputs()
-        return self._arrays(self._component.run(self._component.bind(tensors), tensors))
+        leaves = self._component.run(self._component.bind(tensors), tensors)
+        self._result_paths = tuple(leaves)
+        if self._by_onnx_name:
+            named = self._component.by_onnx_name(dict(leaves))
+            path_of = {id(leaf): path for path, leaf in leaves.items()}
+            self._paths = {name: path_of[id(leaf)] for name, leaf in named.items()}
+        return self._arrays(leaves)
 
     def _reference64(self) -> _ByOutput:
         tensors = self._inputs()
         args, kwargs = self._component.bind(tensors).arguments(tensors)
-        result = torch64.evaluate64(self._component.module, args, kwargs)
+        module = self._component.module
+        result, self._module_trace = trace_module(module, args, kwargs, tensors, self._paths)
+        if _has_fused_layers(module):  # an observer sees them on another path than the user's
+            tensors = self._inputs()
+            args, kwargs = self._component.bind(tensors).arguments(tensors)
+            result = torch64.evaluate64(module, args, kwargs)
         if result.random_ops:
             drawn = f"{', '.join(result.random_ops)} draws random numbers"
             return dict.fromkeys(self._wanted, drawn)
@@ -110,7 +142,7 @@ class CallDiagnosis:
 
     def _candidate64(self) -> _ByOutput:
         graph = onnx64.Graph64(self._component.job.onnx, self._device)
-        evaluation = graph.run(self._feeds(graph.inputs))
+        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs))
         return {name: _array_of(evaluation, name) for name in self._wanted}
 
     def _repeated(self) -> _ByOutput:
@@ -138,6 +170,11 @@ class CallDiagnosis:
             name: _array(named[path], name) if path in named else missing.format(path)
             for name, path in self._wanted.items()
         }
+
+
+def _has_fused_layers(module: nn.Module) -> bool:
+    fused = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
+    return any(isinstance(each, fused) for each in module.modules())
 
 
 def _array(leaf: Leaf, name: str) -> Array:

@@ -40,6 +40,12 @@ def test_a_valid_specification_is_one_line(folder: SpecFolder) -> None:
     )
 
 
+def test_a_multiple_of_the_noise_is_told_like_any_criterion(folder: SpecFolder) -> None:
+    folder.write(f"{SOUND}tolerances: {{'*': {{noise_factor: 10, cosine: 0.9}}}}\n")
+    done = check("suite.yml", cwd=folder.root)
+    assert done.stdout.endswith("tolerances * (noise_factor 10, cosine 0.9)\n")
+
+
 def test_every_error_is_shown_with_its_line_and_a_caret(folder: SpecFolder) -> None:
     folder.write(BAD, "bad.yml")
     done = check("bad.yml", cwd=folder.root)

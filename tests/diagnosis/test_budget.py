@@ -104,6 +104,7 @@ class TestLegs:
         legs = (budget.reference_rounding, budget.export_error, budget.runtime_error)
 
         known = [leg for leg in legs if leg is not None]
+        assert budget.total is not None
         assert len(known) < 3 or budget.total <= sum(known) * (1 + 1e-9)
         assert len(known) + sum(name in budget.unknown for name in LEGS) == 3
 
@@ -200,9 +201,28 @@ class TestUnknown:
         assert found.dominant_leg is None
         assert set(found.budget.unknown) == {*LEGS, "repeatability", "noise_floor"}
 
-    def test_outputs_that_can_not_be_compared_are_a_defect(self) -> None:
-        with pytest.raises(ValueError, match="shape"):
-            of(TRUTH, TRUTH[:2])
+
+class TestOtherShapes:
+    """Of outputs that can't be subtracted: which leg changed the shape is known all the same."""
+
+    @pytest.mark.parametrize(
+        ("reference64", "candidate64", "leg"),
+        [(TRUTH, TRUTH[:2], "export"), (TRUTH, TRUTH, "runtime"), (TRUTH[:2], TRUTH[:2], "reference")],
+    )
+    def test_the_leg_whose_sides_differ_is_named(
+        self, reference64: Array, candidate64: Array, leg: str
+    ) -> None:
+        found = of(TRUTH, TRUTH[:2], reference64, candidate64)
+
+        assert found.budget.total is None
+        assert (found.dominant_leg, found.dominance) == (leg, None)
+        assert len(found.budget.unknown) == (2 if leg == "reference" else 1)  # the noise floor is another
+
+    def test_two_such_legs_name_none(self) -> None:
+        found = of(TRUTH, TRUTH[:2], TRUTH, TRUTH[:3])
+
+        assert found.budget.total is None
+        assert found.dominant_leg is None
 
 
 class TestDominance:

@@ -43,6 +43,27 @@ def test_upper_limits(criterion: str, measured: float) -> None:
     assert (same.passed, same.factor) == (True, 0.0)
 
 
+def test_multiples_of_the_noise() -> None:
+    (met,) = checks(REFERENCE, CANDIDATE, noise_factor=10.0, noise_floor=0.05).values()
+    assert (met.criterion, met.limit, met.measured) == ("noise", "at most 10 x noise = 0.5", "0.5")
+    assert (met.passed, met.factor) == (True, 1.0)
+    (unmet,) = checks(REFERENCE, CANDIDATE, noise_factor=10.0, noise_floor=0.0125).values()
+    assert (unmet.passed, unmet.factor) == (False, 4.0)
+
+
+def test_no_noise_demands_equality() -> None:
+    (unmet,) = checks(REFERENCE, np.nextafter(REFERENCE, 9), noise_factor=1e300, noise_floor=0.0).values()
+    assert (unmet.limit, unmet.passed, unmet.factor) == ("at most 1e+300 x noise = 0", False, None)
+    (met,) = checks(REFERENCE, REFERENCE, noise_factor=1e300, noise_floor=0.0).values()
+    assert (met.passed, met.factor) == (True, 0.0)
+
+
+@pytest.mark.parametrize("floor", [None, math.nan, math.inf, -1.0, 1e300])
+def test_without_a_limit_from_the_noise_not_even_equality_passes(floor: float | None) -> None:
+    (unmet,) = checks(REFERENCE, REFERENCE, noise_factor=1e10, noise_floor=floor).values()
+    assert (unmet.limit, unmet.passed, unmet.factor) == ("at most 1e+10 x noise = unknown", False, None)
+
+
 def test_quantiles_have_a_check_each() -> None:
     found = checks(REFERENCE, CANDIDATE, quantile={"0.75": 0.0, "0.76": 0.25})
     assert found["quantile 0.75"].passed

@@ -86,6 +86,18 @@ def test_a_budget_of_which_nothing_is_known() -> None:
     }
 
 
+def test_without_a_total_nothing_is_held_against_it() -> None:
+    """The two sides have different shapes: there is nothing to subtract."""
+    reason = "the shapes differ"
+    unknown = {"export_error": reason, "runtime_error": reason}
+    unlike = made.diagnosis(None, export_error=None, runtime_error=None, unknown=unknown)
+    assert facts(made.replaced(unlike, budget=made.replaced(unlike.budget, total=None))) == {
+        "budget": "reference rounding 5.20e-5  repeatability 0",
+        "mostly": "unknown: too little of the budget could be measured",
+        "unknown": "export and runtime: the shapes differ",
+    }
+
+
 def test_each_reason_is_told() -> None:
     unknown = {"export_error": "one", "repeatability": "two"}
     diagnosis = made.diagnosis(None, 0.5, export_error=None, repeatability=None, noise_floor=None)

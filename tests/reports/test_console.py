@@ -15,17 +15,21 @@ from parity.reports.progress import ProgressView
 KINDS = made.all_kinds()
 
 
-def printed(report: Report, width: int = 110, **options: object) -> str:
+def printed(report: Report, width: int = 110, *, diagnosed: bool = False, **options: object) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, markup=False, emoji=False, highlight=False, **options)  # type: ignore[arg-type]
-    print_report(report, {"junit.xml": Path("parity-report/junit.xml")}, console)
+    print_report(report, {"junit.xml": Path("parity-report/junit.xml")}, console, diagnosed=diagnosed)
     return stream.getvalue()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("width", [60, 80, 110, 200])
-def test_no_line_is_wider_than_the_console_nor_obeyed_by_a_runner(kind: str, width: int) -> None:
-    text = printed(KINDS[kind], width)
+@pytest.mark.parametrize(
+    ("width", "diagnosed"), [(60, False), (80, False), (80, True), (110, False), (200, True)]
+)
+def test_no_line_is_wider_than_the_console_nor_obeyed_by_a_runner(
+    kind: str, width: int, diagnosed: bool
+) -> None:
+    text = printed(KINDS[kind], width, diagnosed=diagnosed)
     if width >= 80:
         assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
@@ -86,6 +90,73 @@ def test_blocks_are_of_outputs_that_a_budget_explains() -> None:
     assert blocks(failing("chain"), failing("head")) == ["chain", "head", "chain"]
     assert blocks(failing("chain"), explained) == ["head"] * 3
     assert blocks(unlike, failing("chain"), explained) == ["chain", "head", "head"]
+
+
+def block_of(text: str, title: str) -> list[str]:
+    return [line.rstrip() for line in text[text.index(f"\n{title}") + 1 :].partition("\n\n")[0].splitlines()]
+
+
+def test_twelve_outputs_of_one_cause_are_told_once_on_one_screen() -> None:
+    text = printed(KINDS["explained"])
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert len(lines) <= 45
+    assert sum("its tolerance  torch@cpu" in line for line in lines) == 1
+    assert block_of(text, "✗ backbone_head / vel  402 x its tolerance")[1:10] == [
+        "│ likewise     heatmap 296 x, height 142 x, rot 132 x, dim 98.0 x, reg 57.2 x",
+        "│ budget       export 0.201 (> 99.9 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5  runtime 2.04e-5  "
+        "repeatability 0",
+        "│ mostly       export error: the ONNX graph computes something else than the module",
+        "│ noise        3,865 x the float32 noise floor of 5.20e-5",
+        "│ starts at    backbone.blocks.1.4 (BatchNormalization, model.py:31)",
+        "│ node         /backbone/blocks.1/blocks.1.4/BatchNormalization",
+        "│ adds         0.0312 on right inputs, inherits 2.10e-7",
+        "│ because      epsilon is 2e-3 in the file, 1e-3 in the module (99.8 % of the export error)",
+        "│ mend         export again: the file is stale",
+    ]
+    assert (
+        "✗ 6 more failed outputs of the pipeline, which is diagnosed by its components, all in summary.md"
+        in lines
+    )
+    assert not any("sound modules" in line for line in lines)
+
+
+def test_the_modules_are_shown_where_the_causes_leave_it_open() -> None:
+    text = printed(KINDS["puzzles"], diagnosed=True)
+    block = block_of(text, "✗ open  4,900 x")
+    rows = [line for line in block if "backbone.blocks." in line]
+    assert len(rows) == 5
+    assert "▇▇▇▇▇▇▇▇" in rows[2]
+    assert any(line.endswith("  and 18 sound modules before") for line in block)
+    assert not any("sound modules" in line for line in block_of(text, "✗ several"))
+    assert not any("sound modules" in line for line in block_of(text, "✗ tf32"))
+
+
+def test_notes_stand_at_the_end_of_a_block() -> None:
+    block = block_of(printed(KINDS["puzzles"], diagnosed=True), "✗ silent_0  4,500 x its")
+    assert block[1].startswith("│ likewise     silent_1 4,400 x")
+    assert block[-1] == "│ note         the loop 'Loop_12' was not followed: its body is run as one"
+
+
+def test_a_diagnosed_pass_has_a_line_and_no_alarm() -> None:
+    text = printed(KINDS["always"])
+    assert "✗" not in text
+    assert "│" not in text
+    said = text[text.index("error budget") :].split("\n\n")[0].splitlines()
+    assert len(said) == 8
+    assert "  backbone_head / reg      runtime 2.04e-5 (58.1 %) ▇▇▇▇▇  reference rounding 1.47e-5" in said[3]
+    assert said[2].strip() == "epsilon is 2e-3 in the file, 1e-3 in the module (40.0 % of the export error)"
+    assert "float32 rounding" not in text
+    assert "error budget" not in printed(KINDS["explained"])
+
+
+def test_everything_that_was_diagnosed_can_be_shown() -> None:
+    text = printed(KINDS["always"], diagnosed=True)
+    assert text.count("\n│ budget ") == 6
+    assert "✓ backbone_head / vel  0.29 x its tolerance" in text
+    assert text.count("│ mend      nothing to mend; a tolerance of at least 2e-4 holds") == 5
+    puzzles = printed(KINDS["puzzles"], diagnosed=True)
+    assert puzzles.count("\n│ budget ") == 7
+    assert "more failed output" not in puzzles
 
 
 def test_unknown_legs_have_their_reason_and_it_does_not_fill_the_screen() -> None:

@@ -85,6 +85,26 @@ def test_a_failure_has_its_budget_in_its_text() -> None:
     assert "mostly: no leg stands out" in (passed.text or "")
 
 
+def test_a_failure_says_leg_place_cause_and_remedy() -> None:
+    failure = find(parsed(KINDS["explained"]), "centerpoint.cpu/0/backbone_head", "vel").find("failure")
+    assert failure is not None
+    reason = "epsilon is 2e-3 in the file, 1e-3 in the module (99.8 % of the export error)"
+    assert failure.get("message") == f"402 x its tolerance: {reason}"
+    assert (failure.text or "").splitlines()[-8:] == [
+        "leg: export",
+        "starts at: backbone.blocks.1.4 (BatchNormalization, model.py:31)",
+        "node: /backbone/blocks.1/blocks.1.4/BatchNormalization",
+        "adds: 0.0312 on right inputs, inherits 2.10e-7",
+        f"because: {reason}",
+        "mend: export again: the file is stale",
+        "expected there: min -4.2130, max 5.8710, mean 0.012100, std 0.99820",
+        "found there: min -4.1720, max 5.8130, mean 0.011900, std 0.98840",
+    ]
+    noted = find(parsed(KINDS["puzzles"]), "centerpoint.cpu/0/model", "silent_0").find("failure")
+    assert noted is not None
+    assert (noted.text or "").endswith("\nnote: the loop 'Loop_12' was not followed: its body is run as one")
+
+
 def test_shape_and_nan_are_failures_and_say_why() -> None:
     root = parsed(KINDS["red"])
     height = find(root, "centerpoint.cpu/0/pipeline", "height").find("failure")

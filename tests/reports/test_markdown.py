@@ -133,6 +133,62 @@ def test_a_diagnosed_failure_says_what_it_mostly_is() -> None:
         assert said in told
 
 
+def test_where_and_why_is_told_once_before_the_tables() -> None:
+    head, _, folded = markdown.render(KINDS["explained"]).partition("<details>")
+    assert head.index("### Where and why") < head.index("### Beyond tolerance")
+    assert head.count("epsilon is") == 1
+    assert head.count("ONNX graph computes something else") == 1
+    for line in (
+        "| mostly | export error&#58; the ONNX graph computes something else than the module |",
+        "| budget | export 0.201 (> 99.9 %) ▇▇▇▇▇▇▇▇ |",
+        "| starts at | <code>backbone.blocks.1.4</code>, <code>BatchNormalization</code>, "
+        "<code>model.py&#58;31</code> |",
+        "| mend | export again&#58; the file is stale |",
+    ):
+        assert f"\n{line}\n" in head
+    told = page("<details>" + folded).text
+    for said in (
+        "The tensor where it starts",
+        "expected\n-4.2130\n5.8710\n0.012100\n0.99820\n0",
+        "found\n-4.1720\n5.8130\n0.011900\n0.98840\n0",
+        "adds 0.0312 on right inputs, inherits 2.10e-7",
+        "attribute\nexport\n99.8\xa0%",
+        "and 14 sound modules before, none adds more than 3.90e-8",
+        "0.0091\xa0▇▇▇▇▇▇▇▇",
+    ):
+        assert said in told
+    assert told.count("The tensor where it starts") == told.count("Errors of the modules") == 1
+
+
+def test_the_table_of_modules_is_short() -> None:
+    text = markdown.render(KINDS["explained"])
+    assert len(re.findall(r"^\| <code>backbone\.blocks", text, re.MULTILINE)) == 12
+
+
+def test_rounding_is_no_alarm() -> None:
+    text = markdown.render(KINDS["puzzles"])
+    assert "| because | float32 rounding |" in text
+    assert "| mend | nothing to mend&#59; a tolerance of at least 2e-4 holds |" in text
+    assert "| because | **TF32 is on " in text
+
+
+def test_budgets_of_what_passed_are_folded_away() -> None:
+    head, _, folded = markdown.render(KINDS["always"]).partition("<details>")
+    assert "epsilon" not in head
+    told = page("<details>" + folded).text
+    assert "Error budgets of what is within tolerance" in told
+    assert "epsilon is 2e-3 in the file, 1e-3 in the module (40.0 % of the export error)" in told
+    assert "Where and why" not in told
+    assert "Errors of the modules" not in told
+
+
+def test_hostile_places_causes_and_notes_are_there_and_inert() -> None:
+    text = markdown.render(KINDS["hostile"])
+    for name in ("because", "also", "mend", "note"):
+        assert text.count(f"| {name} |") >= len(made.HOSTILE_NAMES)
+    assert text.count("<summary>Errors of the modules of") == len(made.HOSTILE_NAMES)
+
+
 def test_the_column_is_not_there_where_nothing_was_diagnosed() -> None:
     bare = made.report((made.case("model", (made.output("y", 0.5),)),), 1)
     assert "Mostly" not in markdown.render(bare)

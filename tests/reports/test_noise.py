@@ -50,7 +50,14 @@ def test_a_relative_part_that_reaches_above_the_noise_is_no_flake() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"cosine": 0.999}, {"max_abs": 1e-3}, {"quantile": {"0.9": 1e-3}}, {"ulp": 4.0}, {"exact": True}],
+    [
+        {"cosine": 0.999},
+        {"max_abs": 1e-3},
+        {"quantile": {"0.9": 1e-3}},
+        {"ulp": 4.0},
+        {"exact": True},
+        {"noise_factor": 10.0, "noise_floor": FLOOR},
+    ],
 )
 def test_beside_another_criterion_nothing_is_claimed(other: dict[str, Any]) -> None:
     assert notes(passed("heatmap", 0.05, **other)) == []
@@ -110,3 +117,33 @@ def test_the_greatest_noise_floor_of_all_input_sets_counts() -> None:
 def test_a_difference_against_the_noise(dtype: str, floor: float | None, text: str) -> None:
     diagnosis = made.diagnosis("export", 0.5, noise_floor=floor)
     assert noise.against(made.output("y", 0.5, dtype=dtype), diagnosis.budget) == text
+
+
+def multiple(name: str, factor: float, **changes: Any) -> OutputResult:
+    """An output judged by a multiple of a noise floor of 5.2e-5, not diagnosed."""
+    stated = {"noise_factor": factor, "noise_floor": FLOOR, "rtol": None, **changes}
+    return made.replaced(passed(name, stated.pop("atol", None), **stated), diagnosis=None)
+
+
+@pytest.mark.parametrize("factor", [2.0, 10.0, 1000.0])
+def test_a_multiple_of_the_noise_in_proportion_is_not_remarked_upon(factor: float) -> None:
+    assert notes(multiple("heatmap", factor)) == []
+
+
+def test_too_few_times_the_noise_will_flake() -> None:
+    said = f"1.5 x noise is no room for the rounding of both sides: it will flake ({made.SPEC}:31)"
+    assert notes(multiple("heatmap", 1.5), multiple("reg", 1.5)) == [("heatmap, reg", said)]
+    assert len(notes(multiple("heatmap", 1.5, cosine=0.9))) == 1  # each criterion must hold
+
+
+def test_too_many_times_the_noise_let_a_fault_pass() -> None:
+    said = f"5000 x noise is 0.260: a fault of that size would pass ({made.SPEC}:31)"
+    assert notes(multiple("heatmap", 5000.0)) == [("heatmap", said)]
+    least = f"5000 x noise is at least 0.260: a fault of that size would pass ({made.SPEC}:31)"
+    noisy = multiple("reg", 5000.0, noise_floor=1e-3)
+    assert notes(multiple("heatmap", 5000.0), noisy) == [("heatmap, reg", least)]
+
+
+def test_too_many_times_the_noise_beside_another_criterion_are_its_business() -> None:
+    assert notes(multiple("heatmap", 5000.0, cosine=0.9)) == []
+    assert notes(multiple("heatmap", 5000.0, atol=1e-6)) == []

@@ -93,5 +93,25 @@ def test_lone_surrogates_are_written_as_text() -> None:
     assert "lone \\\\ud800 surrogate" in text
 
 
+def test_consumers_find_the_diagnosis_by_its_names() -> None:
+    written = json.loads(results.render(KINDS["explained"]))
+    case = next(case for case in written["cases"] if case["subject"] == "backbone_head")
+    found = next(output for output in case["outputs"] if output["name"] == "vel")["diagnosis"]
+    assert {"total", "reference_rounding", "export_error", "runtime_error"} <= set(found["budget"])
+    assert {"repeatability", "noise_floor", "unknown"} <= set(found["budget"])
+    assert found["dominant_leg"] == "export"
+    place, (cause,) = found["first_divergence"], found["causes"]
+    assert {name: place[name] for name in ("leg", "op_type", "module", "source")} == {
+        "leg": "export",
+        "op_type": "BatchNormalization",
+        "module": "backbone.blocks.1.4",
+        "source": "model.py:31",
+    }
+    assert {"node", "output", "expected", "found", "local_error", "effective_bits"} <= set(place)
+    assert set(cause) == {"kind", "leg", "share", "node", "tensor", "message", "remedy"}
+    assert (cause["kind"], cause["share"]) == ("attribute", 0.998)
+    assert set(case["modules"][0]) == {"module", "type", "source", "total", "inherited", "local"}
+
+
 def test_the_version_is_that_of_the_records() -> None:
     assert json.loads(results.render(report((), 3)))["schema_version"] == SCHEMA_VERSION

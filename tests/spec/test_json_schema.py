@@ -38,7 +38,9 @@ def test_a_sound_specification_is_valid(validator: jsonschema.Draft202012Validat
     validator.validate(as_json(SOUND))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.yml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples/centerpoint").glob("*.yml")), ids=lambda path: path.name
+)
 def test_the_examples_are_valid(validator: jsonschema.Draft202012Validator, path: Path) -> None:
     validator.validate(as_json(path.read_text("utf-8")))
 

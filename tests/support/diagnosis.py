@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import onnx
 from onnx import ModelProto
 
@@ -19,7 +20,7 @@ from parity.records.jobs import (
     StageCall,
     StartCandidate,
 )
-from parity.records.outcomes import Diagnosed, Ran
+from parity.records.outcomes import Diagnosed, Ran, Reply
 from parity.records.tensors import TensorRecord
 from parity.worker.candidate import CandidateSide
 from support.reference import Project
@@ -33,18 +34,33 @@ def diagnosed(
     **inputs: Array,
 ) -> dict[str, Diagnosis]:
     """Loads the project's model, exports it, alters the file, runs both sides, and asks for the budget."""
-    project.load(numerics=numerics)
+    return answered(project, alter=alter, numerics=numerics, **inputs)[1].diagnoses
+
+
+def answered(
+    project: Project,
+    *,
+    alter: Callable[[ModelProto], None] = lambda model: None,
+    numerics: Numerics | None = None,
+    file: ModelProto | None = None,
+    **inputs: Array,
+) -> tuple[Diagnose, Diagnosed]:
+    """As `diagnosed`: what is asked, and all of the answer. With a `file`, nothing is exported."""
+    component = project.component(**({} if file is None else {"export": None}))
+    onnx.save(file or ModelProto(), component.onnx)
+    project.load(component, numerics=numerics)
     (call,) = project.run(**inputs).calls
-    path = project.export().path
-    model = onnx.load(path)
+    if file is None:
+        project.export()
+    model = onnx.load(component.onnx)
     alter(model)
-    onnx.save(model, path)
+    onnx.save(model, component.onnx)
     first, second = (run_candidate(project, call, name) for name in ("first", "second"))
     names = tuple(record.name for record in first)
     request = Diagnose(
         component=MODEL, call=call, outputs=names, reference=call.outputs, candidate=first, repeated=second
     )
-    return ask(project, request)
+    return request, answer(project, request)
 
 
 def diagnosed_without_runtime(project: Project, model: ModelProto, **inputs: Array) -> dict[str, Diagnosis]:
@@ -66,11 +82,17 @@ def diagnosed_without_runtime(project: Project, model: ModelProto, **inputs: Arr
 
 
 def ask(project: Project, request: Diagnose) -> dict[str, Diagnosis]:
-    """What the reference's side answers."""
-    answer = project.side.handle(request)
-    assert isinstance(answer, Diagnosed)
-    assert answer.seconds > 0
-    return answer.diagnoses
+    """The diagnoses that the reference's side answers."""
+    return answer(project, request).diagnoses
+
+
+def answer(project: Project, request: Diagnose) -> Diagnosed:
+    """What the reference's side answers, after it went through JSON as on the way between the processes."""
+    sent = msgspec.json.encode(project.side.handle(request))
+    found = msgspec.json.decode(sent, type=Reply)
+    assert isinstance(found, Diagnosed)
+    assert found.seconds > 0
+    return found
 
 
 def run_candidate(project: Project, call: StageCall, name: str) -> tuple[TensorRecord, ...]:

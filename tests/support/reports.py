@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from parity.records.diagnosis import Budget, Diagnosis, Leg
+from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
 from parity.records.outcomes import Setting
 from parity.records.results import (
     SCHEMA_VERSION,
@@ -131,6 +131,55 @@ def undiagnosable(reason: str, total: float = 0.5) -> Diagnosis:
     """The ONNX graph could not be evaluated in float64: two legs are unknown."""
     unknown = {"export_error": reason, "runtime_error": reason}
     return diagnosis(None, total, export_error=None, runtime_error=None, unknown=unknown)
+
+
+def divergence(**changes: Any) -> Divergence:
+    """A batch norm of the backbone whose epsilon is another in the file."""
+    fields: dict[str, Any] = {
+        "leg": "export",
+        "node": "/backbone/blocks.1/blocks.1.4/BatchNormalization",
+        "op_type": "BatchNormalization",
+        "output": "/backbone/blocks.1/blocks.1.4/BatchNormalization_output_0",
+        "module": "backbone.blocks.1.4",
+        "source": "model.py:31",
+        "shape": (1, 128, 64, 64),
+        "local_error": 0.0312,
+        "inherited_error": 2.1e-7,
+        "expected": Statistics(minimum=-4.213, maximum=5.871, mean=0.0121, std=0.9982),
+        "found": Statistics(minimum=-4.172, maximum=5.813, mean=0.0119, std=0.9884),
+    }
+    return Divergence(**{**fields, **changes})
+
+
+def cause(kind: str = "attribute", leg: Leg = "export", share: float | None = 0.998, **changes: Any) -> Cause:
+    fields: dict[str, Any] = {
+        "kind": kind,
+        "leg": leg,
+        "message": "epsilon is 2e-3 in the file, 1e-3 in the module",
+        "remedy": "export again: the file is stale",
+        "share": share,
+        "node": "/backbone/blocks.1/blocks.1.4/BatchNormalization",
+    }
+    return Cause(**{**fields, **changes})
+
+
+def rounding(holds: str = "2e-4", **changes: Any) -> Cause:
+    remedy = f"nothing to mend; a tolerance of at least {holds} holds"
+    fields = {"message": "float32 rounding", "remedy": remedy, "share": None, "node": "", **changes}
+    return cause("rounding", **{"leg": "reference", **fields})
+
+
+def modules(peak: int = 20, count: int = 46) -> tuple[ModuleErrors, ...]:
+    """A backbone in which one batch norm adds an error that all after it inherit."""
+    kinds = ("Conv2d", "BatchNorm2d", "ReLU")
+    found = []
+    for i in range(count):
+        inherited = 2e-8 if i <= peak else 9.1e-3 * 0.97 ** (i - peak)
+        local = 9.1e-3 if i == peak else 1.3e-8 * (1 + i % 3)
+        path = f"backbone.blocks.{i // 16}.{i % 16}"
+        kind = kinds[(i - peak + 1) % 3]
+        found.append(ModuleErrors(path, kind, f"model.py:{29 + i % 3}", local + inherited, inherited, local))
+    return tuple(found)
 
 
 def unmeasured(name: str, problem: str, status: Status = "failed") -> OutputResult:
@@ -342,6 +391,91 @@ def budgets() -> Report:
     return report((case("model", (*failing, *passing)),), 1)
 
 
+def explained() -> Report:
+    """An epsilon that is another in the file: six outputs of the component fail, and the chain's too."""
+    cases: list[CaseResult] = []
+    for i in range(3):
+        voxel, backbone, pipeline = centerpoint_cases(input_set=str(i))
+        wrong = [0.148, 0.0286, 0.071, 0.049, 0.066, 0.201]
+        far = [
+            output(head.name, error / (1 + i / 9), shape=head.shape, bound=5e-4)
+            for head, error in zip(backbone.outputs, wrong, strict=True)
+        ]
+        found = {"first_divergence": divergence(), "causes": (cause(),)}
+        heads = tuple(
+            replaced(far_, diagnosis=replaced(diagnosis("export", far_.max_abs), **found)) for far_ in far
+        )
+        cases += [
+            voxel,
+            replaced(
+                backbone,
+                outputs=heads if i == 0 else tuple(far),
+                status="failed",
+                modules=modules() if i == 0 else (),
+            ),
+            replaced(pipeline, outputs=tuple(far), status="failed"),
+        ]
+    return report(tuple(cases), 1)
+
+
+def puzzles() -> Report:
+    """Several causes, none that settles it, TF32, NaN, rounding alone, and what could not be looked into."""
+    several = [
+        cause(share=0.62),
+        cause("initializer", share=0.31, message="conv.weight is older", remedy="save it"),
+    ]
+    several += [
+        cause("structure", share=0.02 / i, message=f"node {i} is new", node=f"node_{i}") for i in range(1, 6)
+    ]
+    unsettled = cause(
+        "unknown", share=None, message="no probe explains it", remedy="send the file with a report"
+    )
+    fp16 = divergence(leg="runtime", effective_bits=10.8, expected=None, found=None, op_type="Conv")
+    nans = Statistics(minimum=-1.0, maximum=1.0, mean=0.0, std=0.5, nonfinite=412)
+    note = "the loop 'Loop_12' was not followed: its body is run as one"
+    found: dict[str, dict[str, Any]] = {
+        "several": {"leg": "export", "causes": tuple(several), "first_divergence": divergence()},
+        "open": {
+            "leg": "export",
+            "causes": (unsettled,),
+            "first_divergence": divergence(module="", source=""),
+        },
+        "tf32": {
+            "leg": "runtime",
+            "first_divergence": fp16,
+            "causes": (
+                cause("tf32", "runtime", 0.97, message="TF32 is on", remedy="numerics: {tf32: false}"),
+            ),
+        },
+        "nan": {"leg": "export", "first_divergence": divergence(node="n" * 200, module="", found=nans)},
+        "rounding": {"leg": "reference", "causes": (rounding(),)},
+        "silent_0": {"leg": "export", "notes": (note,) * 5},
+        "silent_1": {"leg": "export", "notes": (note,) * 5},
+    }
+    outputs = []
+    for i, (name, fields) in enumerate(found.items()):
+        told = replaced(diagnosis(fields.pop("leg"), 0.5 - i / 100), **fields)
+        outputs.append(output(name, 0.5 - i / 100, diagnosis=told))
+    unlike = diagnosis(None, 0.5, export_error=None, runtime_error=None)
+    shape = unmeasured("shape", "the shape is [1, 1, 64, 64], the reference's is [1, 1, 128, 128]")
+    place = divergence(shape=(1, 1, 64, 64), expected=None, found=None)
+    told = replaced(unlike, budget=replaced(unlike.budget, total=None), first_divergence=place)
+    outputs.append(replaced(shape, diagnosis=replaced(told, causes=(cause("structure", share=None),))))
+    return report((case("model", tuple(outputs), modules=modules()),), 1)
+
+
+def always() -> Report:
+    """A sound run, diagnosed all the same; one output has a fault too small to fail."""
+    voxel, backbone, pipeline = centerpoint_cases()
+    small = {"first_divergence": divergence(), "causes": (cause(share=0.4),)}
+    sound = [
+        replaced(head, diagnosis=replaced(diagnosis("reference", head.max_abs), causes=(rounding(),)))
+        for head in backbone.outputs[1:]
+    ]
+    first = replaced(backbone.outputs[0], diagnosis=replaced(diagnosis("export", 1.1e-5), **small))
+    return report((voxel, replaced(backbone, outputs=(first, *sound), modules=modules()), pipeline), 0)
+
+
 STDERR = """\
 Traceback (most recent call last):
   File "model.py", line 12, in forward
@@ -401,6 +535,13 @@ def wrong_spec() -> Report:
     return report((), 2, (suite(problem=problem, sides=(), exports={}),))
 
 
+def suspicious(name: str, total: float = 0.5) -> Diagnosis:
+    """Place, causes and notes of that name."""
+    place = divergence(node=name, op_type=name, output=name, module=name, source=name)
+    told = cause(message=name, remedy=name, node=name, tensor=name)
+    return replaced(undiagnosable(name, total), first_divergence=place, causes=(told,) * 6, notes=(name,) * 6)
+
+
 def hostile() -> Report:
     """Names and messages that try to break out of every report."""
     cases = []
@@ -416,13 +557,15 @@ def hostile() -> Report:
             tolerance=tolerance(pattern=name, quantile={name: 1.0}),
             checks=(check, check),
             measurement=measurement(0.5, (8, 8), 5.0, worst=said, quantile={name: 0.5}),
-            diagnosis=undiagnosable(name),
+            diagnosis=suspicious(name),
         )
         loose = tolerance(pattern=name, atol=0.5, rtol=0.0)
         passing = output(
-            f"{name}!", 1e-6, shape=(), dtype=name, tolerance=loose, diagnosis=undiagnosable(name, 1e-6)
+            f"{name}!", 1e-6, shape=(), dtype=name, tolerance=loose, diagnosis=suspicious(name, 1e-6)
         )
-        cases.append(case(subject, (failing, passing), suite=name, input_set=name, reference=name, id=name))
+        followed = tuple(ModuleErrors(name, name, name, 0.5, None, 0.5 / (1 + j)) for j in range(20))
+        told = case(subject, (failing, passing), suite=name, input_set=name, reference=name, modules=followed)
+        cases.append(replaced(told, id=name))
         problem = Problem(kind="crash", message=name, at=name, fix=name, detail=f"{name}\n" * 30)
         cases.append(case(subject, (), suite=name, status="error", problem=problem, id=f"{name}?"))
     suites = tuple(
@@ -444,6 +587,9 @@ def all_kinds() -> dict[str, Report]:
         "one-fault": one_fault(),
         "red": red(),
         "budgets": budgets(),
+        "explained": explained(),
+        "puzzles": puzzles(),
+        "always": always(),
         "errors": errors(),
         "wrong-spec": wrong_spec(),
         "hostile": hostile(),

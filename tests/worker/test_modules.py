@@ -7,6 +7,7 @@ import torch
 from support.reference import unable
 from torch import nn
 
+from parity import driver
 from parity.records.jobs import ModelJob
 from parity.worker.modules import build_module, enforce_eval, find_device, move, running
 
@@ -76,7 +77,8 @@ def test_a_machine_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     error = unable(lambda: find_device("cuda:0"))
 
     assert error.reason == "device"
-    assert "no usable NVIDIA driver or GPU" in error.problem
+    assert driver.find().problem in error.problem
+    assert error.fix
 
 
 def test_a_device_beyond_the_last_says_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ def _own_imports_and_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 def rounding(found: Diagnosis) -> float:
     """The size that float32 rounding may have."""
+    assert found.budget.total is not None
     return 1e-5 * max(found.budget.total, 1.0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -23,12 +23,13 @@ class Step:
     Args:
         node: `node.proto` is the node in the file, `node.scope` the calls and control flow around it.
         inputs: its inputs in order, raised to float64; `None` where one is omitted.
-        outputs: its results by name. A loop's body gives the same names again in each iteration.
+        outputs: its results by name. A loop's body gives the same names again in each iteration. An observer
+            may replace a result: what comes after computes with that.
     """
 
     node: Node
     inputs: tuple[Value, ...]
-    outputs: Mapping[str, Value]
+    outputs: dict[str, Value]
 
 
 Observer = Callable[[Step], None]

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from parity.diagnosis.convolution64 import convolve, suits
+
 from .arguments import leaves, map_tensors, raised, random_generators
 from .dtypes import FLOATING, is_low, loses
 from .observation import Observation, Observer
@@ -19,6 +21,8 @@ from .unknown import Unknown
 
 # Operators whose kernels are written for float64 as well. What any other computes inside can't be known.
 _TRUSTED = frozenset(["aten", "prims", "prim", "torchvision"])
+
+_CONVOLUTION = torch.ops.aten.convolution.default
 
 # Words by which a kernel says that it is not made for float64.
 _ABOUT_DTYPES = ("double", "float64", "scalar type", "dtype", "not implemented for", "data type")
@@ -83,7 +87,7 @@ class Raising(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         generators = random_generators(args, kwargs) if torch.Tag.nondeterministic_seeded in func.tags else []
         before = [generator.get_state() for generator in generators]
         try:
-            result = func(*args, **kwargs)
+            result = _convolution(args) if func is _CONVOLUTION else func(*args, **kwargs)
         except (RuntimeError, NotImplementedError, TypeError) as error:
             words = str(error).strip()
             if any(word in words.lower() for word in _ABOUT_DTYPES):
@@ -116,6 +120,16 @@ class Raising(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
                     source_line(),
                 )
             )
+
+
+def _convolution(args: Any) -> Tensor:
+    """``aten.convolution``, whose own float64 kernel is slow on the CPU."""
+    x, w, b, stride, padding, dilation, transposed, _, groups = args
+    if transposed or not suits(x, w, groups):
+        result: Tensor = _CONVOLUTION(*args)
+        return result
+    stride, padding, dilation = (2 * each if len(each) == 1 else each for each in (stride, padding, dilation))
+    return convolve(x, w, b, stride, padding, dilation)
 
 
 def _refuse(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-# PyTorch's own frames, this package's, and generated code are no place that a user knows.
-_SKIPPED = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<")
+# PyTorch's own frames, this project's, and generated code are no place that a user knows.
+_SKIPPED = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parents[2]}{os.sep}", "<")
 _START = str(Path(__file__).with_name("evaluation.py"))  # frames outside of it are not the model's
 
 
@@ -57,13 +57,14 @@ class ModuleStack:
         self._stack.pop()
 
 
-def source_line() -> str:
+def source_line(start: str = _START) -> str:
     """``model.py:31``: the innermost frame on the stack that belongs to the model's own code; empty if none.
 
-    The file is named from its package's folder on: ``mmdet/models/necks/fpn.py:95``.
+    The file is named from its package's folder on: ``mmdet/models/necks/fpn.py:95``. Frames outside of the
+    file `start`, which called the model, are not looked at.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename != _START:
+    while frame is not None and frame.f_code.co_filename != start:
         name = _shown(frame.f_code.co_filename)
         if name is not None:
             return f"{name}:{frame.f_lineno}"

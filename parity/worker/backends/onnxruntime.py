@@ -109,7 +109,7 @@ class OnnxRuntime:
 
         self._ort.preload_dlls()  # those that came in packages of their own
         try:
-            native = self._create(_one_node())
+            native = self._create(one_node())
         except Exception as error:
             problem, _ = explain(error)
             if "provider option" in problem.lower():
@@ -170,7 +170,8 @@ def _installed() -> str:
     return " and ".join(found) or "no onnxruntime"
 
 
-def _one_node() -> bytes:
+def one_node() -> bytes:
+    """A model that every provider can run, to see whether one loads: x (1) -> Relu -> y (1), float32."""
     from onnx import TensorProto, helper
 
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")

@@ -177,7 +177,8 @@ def test_the_grad_mode_is_the_callers() -> None:
             return torch.autograd.grad((x**3).sum(), x)[0]
 
     x = torch.randn(4)
-    output = evaluate64(Forces(), [x]).outputs["output"]
+    with torch.enable_grad():
+        output = evaluate64(Forces(), [x]).outputs["output"]
     assert torch.equal(output, 3 * x.double() ** 2)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from parity.diagnosis.convolution64 import convolve, suits
 from parity.diagnosis.onnx64.operators.elementwise import Operator
 from parity.diagnosis.onnx64.operators.windows import padded, window
 from parity.diagnosis.onnx64.program import Node
@@ -32,6 +33,8 @@ def conv(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         x = padded(x, found.before, found.after)
         pads = [0] * len(pads)
     group = node.integer("group", 1)
+    if suits(x, w, group):
+        return convolve(x, w, b, found.strides, pads, found.dilations)
     return _FORWARD[x.ndim - 2](x, w, b, found.strides, pads, found.dilations, group)
 
 

@@ -1,0 +1,7 @@
+"""Why the ONNX graph computes something else than the module, where that starts, and what mends it."""
+
+from .diagnosing import diagnose_export
+from .finding import ExportFinding
+from .subject import NO_TRACE, Subject
+
+__all__ = ["NO_TRACE", "ExportFinding", "Subject", "diagnose_export"]

@@ -1,0 +1,35 @@
+"""One step of action.yml: ``python3 -I scripts/action STEP``.
+
+Standard library only, Python 3.9 or newer: this runs on a bare runner, before and after the container.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import gate
+import preflight
+import report
+import verify
+from messages import Stop, error
+from settings import Inputs, Runner
+
+STEPS = {"preflight": preflight.run, "verify": verify.run, "report": report.run, "gate": gate.run}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the step and returns its exit status; what a person can mend ends in one annotation."""
+    if len(arguments) != 1 or arguments[0] not in STEPS:
+        sys.stderr.write(f"usage: {Path(__file__).parent.name} {{{','.join(STEPS)}}}\n")
+        return 2
+    try:
+        return STEPS[arguments[0]](Inputs.read(os.environ), Runner.read(os.environ))
+    except Stop as stop:
+        error(str(stop))
+        return stop.status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
