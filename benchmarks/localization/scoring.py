@@ -62,8 +62,8 @@ def worst_output(outcome: Outcome) -> str:
 def stands_out(budget: Budget) -> bool:
     """Whether the export error is more than rounding explains. All planted faults are of the file.
 
-    So is one that has no size, because the exact result of the file has NaN or infinities of its own: a kernel
-    of the runtime may swallow them.
+    So is one that has no size, because the exact result of the file has NaN or infinities of its own, which a
+    kernel of the runtime may swallow.
     """
     if budget.export_error is None:
         return "NaN or infinite" in budget.unknown.get("export_error", "")
