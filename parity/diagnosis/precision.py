@@ -1,4 +1,4 @@
-"""How exactly a kernel computed: effective bits, and the rounding of its operands that explains what it lost.
+"""How exactly a kernel computed: effective bits, and the roundings of operands that may explain what it lost.
 
 A sum of products has a natural unit of error: the same sum over absolute values. Minus log2 of an error in
 that unit is the number of bits that the kernel kept. Measured: float32 kernels keep 21 to 24, TF32 or float16
@@ -8,7 +8,6 @@ operands leave 10.5 to 14, bfloat16 operands 7.4 to 11.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,7 +18,6 @@ Format = Literal["tf32", "bfloat16", "float16"]
 
 _MOST_BITS = 53.0  # what float64, the referee, can tell
 _TF32_DROPPED = 13  # of float32's 23 mantissa bits
-_EXPLAINED = 0.5  # share below which a reproduction is none
 
 
 def to_tf32(tensor: Tensor) -> Tensor:
@@ -43,14 +41,6 @@ ROUNDINGS: Mapping[Format, Rounding] = {
 }
 
 
-@dataclass(frozen=True)
-class Reproduction:
-    """Operands rounded to `format` reproduce `share` (0 to 1) of an observed error."""
-
-    format: Format
-    share: float
-
-
 def effective_bits(result: Tensor, exact: Tensor, magnitude: Tensor) -> float | None:
     """Bits that the worst element of a sum of products kept: -log2 of max |result - exact| / magnitude.
 
@@ -67,29 +57,3 @@ def effective_bits(result: Tensor, exact: Tensor, magnitude: Tensor) -> float | 
         return None
     worst = float(lost.max())
     return _MOST_BITS if worst == 0.0 else min(_MOST_BITS, -float(torch.tensor(worst).log2()))
-
-
-def reproduce(result: Tensor, exact: Tensor, recompute: Callable[[Rounding], Tensor]) -> Reproduction | None:
-    """The rounding of the operands that explains the error of a kernel best, if one explains half of it.
-
-    Args:
-        result: what the kernel gave.
-        exact: the same in float64 on exact operands.
-        recompute: the same in float64 with every floating operand of the products rounded.
-
-    The share is 1 - rms(result - rounded) / rms(result - exact), over all elements.
-    """
-    observed = result.to(torch.float64)
-    error = _rms(observed - exact)
-    if not error > 0.0:
-        return None
-    best: Reproduction | None = None
-    for name, rounding in ROUNDINGS.items():
-        share = 1.0 - _rms(observed - recompute(rounding)) / error
-        if share >= _EXPLAINED and (best is None or share > best.share):
-            best = Reproduction(name, share)
-    return best
-
-
-def _rms(tensor: Tensor) -> float:
-    return float(tensor.square().mean().sqrt()) if tensor.numel() else 0.0

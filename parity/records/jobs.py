@@ -235,17 +235,4 @@ ReferenceRequest = (
     | MeasureLatency
 )
 CandidateRequest = StartCandidate | OpenSession | RunCandidate | DiagnoseRuntime | MeasureLatency
-Request = (
-    LoadReference
-    | MaterializeSet
-    | MaterializeProvider
-    | RunReference
-    | ExportOnnx
-    | Diagnose
-    | MeasureNoise
-    | StartCandidate
-    | OpenSession
-    | RunCandidate
-    | DiagnoseRuntime
-    | MeasureLatency
-)
+Request = ReferenceRequest | CandidateRequest

@@ -145,15 +145,4 @@ class OutOfMemory(Record, tag="out-of-memory"):
 
 
 Unanswered = Failed | Crashed | TimedOut | OutOfMemory
-Reply = (
-    Diagnosed
-    | DiagnosedRuntime
-    | NoiseFloors
-    | Loaded
-    | Materialized
-    | SessionOpened
-    | Exported
-    | Ran
-    | Latency
-    | Failed
-)
+Reply = Answer | Failed

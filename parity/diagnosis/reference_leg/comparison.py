@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.precision import ROUNDINGS, Format
-from parity.records.diagnosis import Statistics
 
 from .exact import Exact
 
@@ -99,21 +98,6 @@ def finite_pair(result: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
     unknown = found.isnan() | wanted.isnan()
     found, wanted = (each.clamp(-limit, limit).masked_fill(unknown, 0.0) for each in (found, wanted))
     return found, wanted
-
-
-def statistics(tensor: Tensor) -> Statistics | None:
-    """Of the finite elements; None without any."""
-    values = _real(tensor).to(torch.float64)
-    finite = values[values.isfinite()]
-    if not finite.numel():
-        return None
-    return Statistics(
-        minimum=float(finite.min()),
-        maximum=float(finite.max()),
-        mean=float(finite.mean()),
-        std=float(finite.std(correction=0)),
-        nonfinite=values.numel() - finite.numel(),
-    )
 
 
 def _bits(difference: Tensor, magnitude: Tensor | None, dtype: torch.dtype) -> float | None:

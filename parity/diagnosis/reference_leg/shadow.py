@@ -18,13 +18,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from parity.diagnosis.statistics import statistics
 from parity.diagnosis.torch64.arguments import leaves, map_tensors
 from parity.diagnosis.torch64.dtypes import as_usual, is_low, loses
 from parity.diagnosis.torch64.places import ModuleStack, source_line
 from parity.records.diagnosis import Statistics
 
 from . import operators
-from .comparison import Judged, judge, mended, statistics
+from .comparison import Judged, judge, mended
 from .exact import Exact
 
 _CASTS = frozenset([Tensor.to, Tensor.type, Tensor.type_as, Tensor.half, Tensor.bfloat16, Tensor.float])

@@ -16,9 +16,10 @@ from parity.diagnosis.onnx64.constants import graphs, load
 from parity.diagnosis.runtime_leg import causes, effects
 from parity.diagnosis.runtime_leg.backend import Backend
 from parity.diagnosis.runtime_leg.grouping import Group, grouped
-from parity.diagnosis.runtime_leg.node_pass import NodePass, OffNode, choose, statistics
+from parity.diagnosis.runtime_leg.node_pass import NodePass, OffNode, choose
 from parity.diagnosis.runtime_leg.optimizers import OptimizerFault, Trials, error_of, find_optimizer
 from parity.diagnosis.runtime_leg.replacement import Replacement, find_replacement
+from parity.diagnosis.statistics import statistics
 from parity.records.diagnosis import Cause, Divergence
 from parity.records.outcomes import RuntimeFinding
 from parity.worker.problems import Unable

@@ -19,7 +19,8 @@ from parity.diagnosis.runtime_leg.backend import UNOPTIMIZED, Backend
 from parity.diagnosis.runtime_leg.hypotheses import Explanation, explain
 from parity.diagnosis.runtime_leg.isolation import CannotIsolate, Isolated, has_float_result, isolate
 from parity.diagnosis.runtime_leg.local_errors import PRODUCTS, LocalError, compare
-from parity.records.diagnosis import Divergence, Statistics
+from parity.diagnosis.statistics import statistics
+from parity.records.diagnosis import Divergence
 from parity.worker.problems import Unable
 
 _MOST_NODES = 2000
@@ -151,21 +152,6 @@ def place(node: Node) -> str:
     """A node by its name, or its first output if it has none; after the calls and loops around it."""
     name = node.proto.name or next((output for output in node.outputs if output), "")
     return "/".join((*node.scope, name))
-
-
-def statistics(values: Tensor | Array) -> Statistics | None:
-    """Of the finite elements; None where there is none."""
-    tensor = values if isinstance(values, Tensor) else torch.from_numpy(values.astype(np.float64))
-    finite = tensor[tensor.isfinite()]
-    if not finite.numel():
-        return None
-    return Statistics(
-        minimum=float(finite.min()),
-        maximum=float(finite.max()),
-        mean=float(finite.mean()),
-        std=float(finite.std(correction=0)),
-        nonfinite=tensor.numel() - finite.numel(),
-    )
 
 
 def _divergence(local: LocalError) -> Divergence:
