@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from parity import __version__
 from parity.cases import judge_comparison
-from parity.diagnosing import diagnose_cases
+from parity.comparing import UnderWay, finish_together, waves
 from parity.environment import environment
 from parity.errors import ExitCode
-from parity.execution import Execution, Progress
+from parity.execution import Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
@@ -67,31 +67,33 @@ def run_gate(
 def run_suite(
     plan: SuitePlan, directory: Path, select: str, progress: Progress
 ) -> tuple[SuiteResult, list[CaseResult]]:
-    """One suite, one comparison after the other, each with workers of its own."""
+    """One suite; each of its comparisons has workers of its own."""
     began = time.monotonic()
     cases: list[CaseResult] = []
     sides: list[SideSettings] = []
     exports: dict[str, Exported] = {}
     ended: Problem | None = None
-    for comparison in plan.comparisons:
-        place = directory / comparison.folder
-        place.mkdir(parents=True)
-        judged: list[CaseResult] = []
+
+    def judge(run: ComparisonRun) -> list[CaseResult]:
+        return [case for case in judge_comparison(plan, run) if _chosen(case, select)]
+
+    for wave in waves(plan):
+        under_way = [
+            UnderWay(plan, comparison, _made(directory / comparison.folder), select, judge, progress)
+            for comparison in wave
+        ]
         try:
-            with Execution(plan, comparison, place, select, progress) as execution:
-                run = execution.run()
-                progress(f"{plan.name} on {comparison.text}: comparing", len(run.sets), len(run.sets))
-                judged = [case for case in judge_comparison(plan, run) if _chosen(case, select)]
-                judged = diagnose_cases(plan, run, judged, execution, progress)
+            finish_together(under_way)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
-            ended = Problem(
-                kind=ENDED, message=f"the run was ended while {plan.name} ran on {comparison.text}"
-            )
+            where = " and ".join(comparison.text for comparison in wave)
+            ended = Problem(kind=ENDED, message=f"the run was ended while {plan.name} ran on {where}")
+        for one in under_way:
+            cases.extend(one.cases)  # with verdicts, after an end perhaps without a diagnosis
+            if one.run is not None:
+                sides.extend(_settings(one.run))
+                exports.update({name: e for name, e in one.run.exports.items() if isinstance(e, Exported)})
+        if ended:
             break
-        finally:
-            cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
-        exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
             name=plan.name,
@@ -118,6 +120,11 @@ def run_directory(keep: Path | None) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    return directory
 
 
 def _chosen(case: CaseResult, select: str) -> bool:

@@ -80,7 +80,7 @@ class Execution:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._abandon()
+            self.abandon()
         with self._reference, self._candidate:
             pass  # both end, also when one of them can't be ended
 
@@ -90,7 +90,7 @@ class Execution:
             try:
                 return self._run(beside)
             except BaseException:
-                self._abandon()
+                self.abandon()
                 raise
 
     def run_again(self, run: SetRun, calls: tuple[StageCall, ...]) -> Ran | Unanswered:
@@ -108,8 +108,8 @@ class Execution:
         """Where ONNX Runtime starts to differ in one call, and why."""
         return self._candidate.ask(request, DiagnosedRuntime)
 
-    def _abandon(self) -> None:
-        """After an interrupt, most likely: nobody waits for an answer under way."""
+    def abandon(self) -> None:
+        """Nobody waits for an answer under way, after an interrupt most likely; from any thread."""
         self._reference.abandon()
         self._candidate.abandon()
 
