@@ -25,8 +25,13 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
     if spec.onnx is not None:
         yield from _onnx(("onnx",), spec.onnx, base)
     for name, component in (spec.components or {}).items():
-        yield from _model(("components", name, "model"), component.model, base)
+        if component.model is not None:
+            yield from _model(("components", name, "model"), component.model, base)
         yield from _onnx(("components", name, "onnx"), component.onnx, base)
+    for index, each in enumerate(spec.comparisons or ()):
+        for role in ("reference", "candidate"):
+            for name, path in (getattr(each, role).onnx or {}).items():
+                yield from _file(("comparisons", index, role, "onnx", name), path, base)
     if spec.pipeline is not None:
         yield from _target(("pipeline",), spec.pipeline, base)
     if spec.inputs.provider is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 # Model of the schema -> its keys -> what to do meanwhile.
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
-        "comparisons": "leave it out: both sides run on each of `devices`",
         "placement": "leave it out",
         "baseline": "leave it out",
         "loop": "leave it out; a `pipeline` may call a component many times",

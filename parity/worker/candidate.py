@@ -94,7 +94,7 @@ class CandidateSide:
             done: dict[tuple[str, int], StageCall] = {}
             if self._pipeline is not None:
                 chain, done = self._pipeline.run(job.inputs, job.calls, folders)
-                outputs = _write(directory / "pipeline", chain)
+                outputs = write_outputs(directory / "pipeline", chain)
             calls = tuple(
                 done.get((call.component, call.index))
                 or self._run_alone(call, folders[call.component, call.index])
@@ -110,8 +110,8 @@ class CandidateSide:
     def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
         """One component on the very inputs that the reference's component had."""
         session = self._session(call.component)
-        feeds = _read(session, call.inputs, call.component)
-        outputs = _write(folder, session.run(feeds))
+        feeds = read_inputs(session, call.inputs, call.component)
+        outputs = write_outputs(folder, session.run(feeds))
         return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
 
     def _diagnose(self, request: DiagnoseRuntime) -> DiagnosedRuntime:
@@ -120,7 +120,7 @@ class CandidateSide:
 
         session = self._session(request.component)
         assert self._job is not None
-        feeds = _read(session, request.call.inputs, request.component)
+        feeds = read_inputs(session, request.call.inputs, request.component)
         with workspace() as folder:
             backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
             return diagnose_call(request, session.path, feeds, backend)
@@ -130,7 +130,7 @@ class CandidateSide:
             run, synchronize = self._pipeline.prepare(job.inputs)
             return time_runs(run, synchronize, job.warmup, job.runs, job.budget_s)
         session = self._session(MODEL)
-        run = session.prepare(_read(session, job.inputs.tensors, MODEL))
+        run = session.prepare(read_inputs(session, job.inputs.tensors, MODEL))
         return time_runs(run, lambda: None, job.warmup, job.runs, job.budget_s)
 
     def _session(self, component: str) -> Session:
@@ -139,7 +139,7 @@ class CandidateSide:
         return self._sessions[component]
 
 
-def _read(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
+def read_inputs(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
     """The saved tensors by the names of the session's inputs."""
     whose = "the model" if component == MODEL else f"component {component!r}"
     names = session.names_for([tensor.name for tensor in tensors], whose)
@@ -147,5 +147,6 @@ def _read(session: Session, tensors: tuple[TensorRecord, ...], component: str) -
     return {wanted: by_name[given] for wanted, given in names.items()}
 
 
-def _write(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+def write_outputs(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+    """Saves outputs in a folder, in their order."""
     return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

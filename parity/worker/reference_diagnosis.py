@@ -83,7 +83,8 @@ class CallDiagnosis:
         """Every evaluation, one after the other; traces are kept beside them."""
         again = self._evaluate("run again", self._reference)
         with numerics.strict() as others_in_force:
-            strict = self._evaluate("run under strict numerics", self._reference) if others_in_force else None
+            differs = others_in_force or self._component.variant is not None
+            strict = self._evaluate("run under strict numerics", self._plain) if differs else None
         reference64 = self._evaluate("evaluated in float64", self._reference64)
         candidate64 = self._evaluate("evaluated in float64", self._candidate64)
         if self._component.device.type == "cuda":
@@ -116,9 +117,12 @@ class CallDiagnosis:
         found = attempt(evaluation, done, self._component.whose, self._component.device)
         return dict.fromkeys(self._wanted, found) if isinstance(found, str) else found
 
-    def _reference(self) -> _ByOutput:
-        tensors = self._inputs()
-        leaves = self._component.run(self._component.bind(tensors), tensors)
+    def _plain(self) -> _ByOutput:
+        return self._reference(self._component.plain)
+
+    def _reference(self, component: ReferenceComponent | None = None) -> _ByOutput:
+        component, tensors = component or self._component, self._inputs()
+        leaves = component.run(component.bind(tensors), tensors)
         self._result_paths = tuple(leaves)
         if self._by_onnx_name:
             named = self._component.by_onnx_name(dict(leaves))

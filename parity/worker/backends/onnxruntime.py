@@ -37,11 +37,11 @@ class OnnxRuntime:
         self._kind, self._index = _parse(device)
         self.device = "cpu" if self._kind == "cpu" else f"cuda:{self._index}"
         self._numerics, self._options = numerics, options
-        self.provider = CUDA if self._kind == "cuda" else CPU
+        self.provider = options.provider or (CUDA if self._kind == "cuda" else CPU)
         self._ort = _import_onnxruntime()
         check_session_config(options.session_config)
         self._provider_options, self.notes = provider_options(self._kind, self._index, numerics, options)
-        if self.provider == CUDA:
+        if self.provider != CPU:
             self._prove_cuda()
 
     def open(self, path: str) -> Session:

@@ -79,6 +79,8 @@ def provider_options(
         Unable: ``specification``; no provider knows the option, or it contradicts the device.
     """
     asked = options.provider_options
+    if options.provider not in (None, "CPUExecutionProvider", "CUDAExecutionProvider"):
+        return dict(asked), ()
     if kind == "cpu":
         for name in asked:
             if name not in _CUDA_OPTIONS:
