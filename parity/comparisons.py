@@ -85,6 +85,7 @@ def _onnxruntime(side: comparisons.SideSpec, spec: Spec, base: FilePath) -> Onnx
             session_config={**suite.session_config, **side.session_config},
         ),
         files={name: str(base / path) for name, path in (side.onnx or {}).items()},
+        cast_inputs=side.cast_inputs,
         name=side.name or ", ".join(_differences(side)),
     )
 

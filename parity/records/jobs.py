@@ -50,6 +50,7 @@ class ComponentJob(Record):
     onnx: str
     export: ExportJob | None = None
     outputs: dict[str, str] = {}  # ONNX output -> path in the PyTorch result; empty: by order
+    cast_inputs: bool = False  # floats are rounded to the dtype that the file declares
 
 
 class Numerics(Record):

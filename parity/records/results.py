@@ -37,6 +37,7 @@ class Tolerance(Record):
     noise_floor: float | None = None  # of this output on these inputs; None: not asked for, or not measured
     exact: bool | None = None
     equal_nan: bool = False
+    dtype: Literal["same", "any"] = "same"  # any: two float dtypes are compared by value
 
 
 class Element(Record):

@@ -39,6 +39,7 @@ class OnnxRuntimeSide(Record, tag="onnxruntime"):
     device: str
     options: OnnxRuntimeOptions = OnnxRuntimeOptions()
     files: dict[str, str] = {}  # component -> absolute path of a file that stands for the suite's
+    cast_inputs: bool = False  # floats are rounded to the dtype that a file declares
     name: str = ""  # what tells it from the plain side: ``model.int8.onnx, optimization=all``
 
     @property
@@ -49,10 +50,12 @@ class OnnxRuntimeSide(Record, tag="onnxruntime"):
 
     def components(self, of_suite: tuple[ComponentJob, ...]) -> tuple[ComponentJob, ...]:
         """The suite's components with this side's own files, which are never exported."""
-        return tuple(
-            replace(one, onnx=self.files[one.name], export=None) if one.name in self.files else one
-            for one in of_suite
-        )
+        return tuple(self._component(one) for one in of_suite)
+
+    def _component(self, one: ComponentJob) -> ComponentJob:
+        if one.name in self.files:
+            one = replace(one, onnx=self.files[one.name], export=None)
+        return replace(one, cast_inputs=self.cast_inputs)
 
 
 SideSpec = TorchSide | OnnxRuntimeSide

@@ -88,6 +88,12 @@ class SideSpec(SpecModel):
         "some of them to files.",
         examples=["build/model.int8.onnx"],
     )
+    cast_inputs: bool = Field(
+        False,
+        description="Of onnxruntime: float inputs are rounded to the float dtype that the file declares, "
+        "such as that of a file in float16.",
+        examples=[True],
+    )
     optimization: Optimization | None = Field(
         None, description="Of onnxruntime: graph optimization level of this side.", examples=["all"]
     )
@@ -118,5 +124,5 @@ class ComparisonSpec(SpecModel):
     )
 
 
-ONNXRUNTIME_KEYS = ("provider", "onnx", "optimization", "provider_options", "session_config")
+ONNXRUNTIME_KEYS = ("provider", "onnx", "cast_inputs", "optimization", "provider_options", "session_config")
 """Keys of a side that have no meaning with torch."""

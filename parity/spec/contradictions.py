@@ -150,11 +150,14 @@ def _devices(devices: tuple[str, ...]) -> Findings:
 def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings:
     for pattern, tolerance in tolerances.items():
         here = (*path, pattern)
-        given = tolerance.model_fields_set - {"exact", "equal_nan"}
+        given = tolerance.model_fields_set - {"exact", "equal_nan", "dtype"}
         if tolerance.exact and given:
             names = ", ".join(sorted(given))
             problem = f"'exact: true' contradicts {names}"
             yield Finding((*here, "exact"), problem, "keep the one that is meant", on_key=True)
+        if tolerance.dtype == "any" and tolerance.ulp is not None:
+            problem, fix = "'ulp' has no meaning with `dtype: any`", "it counts in units of one dtype"
+            yield Finding((*here, "ulp"), problem, fix, on_key=True)
         shares = [float(share) for share in tolerance.quantile or {}]
         if len(set(shares)) < len(shares):
             yield Finding(

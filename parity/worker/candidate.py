@@ -20,6 +20,7 @@ from parity.records.jobs import (
 )
 from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
 from parity.records.tensors import TensorRecord
+from parity.worker.casting import cast_feeds
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory, time_runs
 
@@ -76,6 +77,7 @@ class CandidateSide:
         if component is None:
             raise Unable("tool", f"the candidate has no component {name!r}")
         session = self._sessions[name] = self._runtime.open(component.onnx)
+        session.casts_inputs = component.cast_inputs
         return SessionOpened(
             component=name,
             inputs=session.inputs,
@@ -144,7 +146,8 @@ def read_inputs(session: Session, tensors: tuple[TensorRecord, ...], component: 
     whose = "the model" if component == MODEL else f"component {component!r}"
     names = session.names_for([tensor.name for tensor in tensors], whose)
     by_name = {tensor.name: read_tensor(tensor) for tensor in tensors}
-    return {wanted: by_name[given] for wanted, given in names.items()}
+    feeds = {wanted: by_name[given] for wanted, given in names.items()}
+    return cast_feeds(feeds, session.inputs) if session.casts_inputs else feeds
 
 
 def write_outputs(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:

@@ -25,7 +25,7 @@ from parity.records.diagnosis import Cause, Diagnosis, Divergence
 from parity.records.jobs import Diagnose, DiagnoseRuntime
 from parity.records.outcomes import Diagnosed, RuntimeFinding
 from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
-from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_graph, named, outputs_of
+from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_file, named, outputs_of
 
 NOTE = (
     "both sides are ONNX files: reference rounding is the reference's own runtime error, "
@@ -86,7 +86,7 @@ class _PairDiagnosis:
 
     def _exact(self, path: str) -> dict[str, Result]:
         graph = Graph64(path, self._pair.device)
-        evaluation, self._traces[path] = trace_graph(graph, by_graph(graph.inputs, self._feeds))
+        evaluation, self._traces[path] = trace_graph(graph, by_file(path, self._feeds))
         return outputs_of(evaluation)
 
     def _with_graphs(
@@ -104,7 +104,7 @@ class _PairDiagnosis:
                 arguments=lambda: ((), {}),
                 path=pair.candidate,
                 device=pair.device,
-                feeds=by_graph(tuple(graph.inputs), self._feeds),
+                feeds=by_file(pair.candidate, self._feeds),
                 reference64={name: results[name].reference64 for name in due},
                 errors={name: _size(results[name], each) for name, each in due.items()},
                 module_trace=_renamed(right, self._names),

@@ -17,6 +17,8 @@ from parity.diagnosis.onnx64 import Evaluation, Graph64
 from parity.records.jobs import MeasureNoise, Numerics, OnnxRuntimeOptions
 from parity.records.outcomes import NoiseFloors
 from parity.worker.candidate_diagnosis import OrtBackend, workspace
+from parity.worker.casting import cast_feeds
+from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable
 
 Feeds = Mapping[str, Array]
@@ -82,11 +84,13 @@ def noise_floors(request: MeasureNoise, pair: GraphPair, feeds: Feeds) -> NoiseF
     return NoiseFloors(floors=floors, seconds=time.perf_counter() - start)
 
 
-def by_graph(declared: tuple[str, ...], feeds: Feeds) -> dict[str, Array]:
-    """Feeds of the reference by another graph's names: by name where these are the same, else by order."""
-    if set(declared) == set(feeds) or len(declared) != len(feeds):
-        return dict(feeds)
-    return dict(zip(declared, feeds.values(), strict=True))
+def by_file(path: str, feeds: Feeds) -> dict[str, Array]:
+    """Feeds of the reference as another file takes them: by name where these are the same, else by order."""
+    inputs, _ = read_signature(path)
+    declared = [value.name for value in inputs]
+    if set(declared) != set(feeds) and len(declared) == len(feeds):
+        feeds = dict(zip(declared, feeds.values(), strict=True))
+    return cast_feeds(feeds, inputs)
 
 
 def outputs_of(evaluation: Evaluation) -> dict[str, Result]:

@@ -24,7 +24,6 @@ from parity.records.jobs import (
 from parity.records.outcomes import Answer, Diagnosed, Loaded, Materialized, NoiseFloors, Ran
 from parity.worker.candidate import CandidateSide, read_inputs, write_outputs
 from parity.worker.inputs import materialize, write_set
-from parity.worker.inputs.provider import provided_sets
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory
 from parity.worker.targets import prefer_imports_from
@@ -84,6 +83,8 @@ class OnnxReferenceSide(CandidateSide):
         return self._load_job
 
     def _provide(self, request: MaterializeProvider) -> Materialized:
+        from parity.worker.inputs.provider import provided_sets  # and PyTorch
+
         sets = provided_sets(request.target, Path(self._loaded.base_dir), request.samples)
         directory = Path(request.directory)
         return Materialized(

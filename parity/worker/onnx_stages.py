@@ -16,6 +16,7 @@ from parity.records.outcomes import Setting
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics as torch_numerics
 from parity.worker.backends.onnxruntime_session import Session
+from parity.worker.casting import is_float
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.modules import find_device, running, synchronize
 from parity.worker.problems import Unable
@@ -156,7 +157,16 @@ class _Stage:
         feeds = {**by_position, **named}
         for name, tensor in feeds.items():
             self._check(name, tensor)
-        return feeds
+        return self._cast(feeds) if self._session.casts_inputs else feeds
+
+    def _cast(self, feeds: Tensors) -> Tensors:
+        wanted = {value.name: value.dtype for value in self._session.inputs}
+        return {
+            name: tensor.to(getattr(torch, wanted[name]))
+            if tensor.is_floating_point() and is_float(wanted[name])
+            else tensor
+            for name, tensor in feeds.items()
+        }
 
     def _check(self, name: str, tensor: object) -> None:
         """The session reads memory by its address, so it must be what the session takes it for."""

@@ -13,6 +13,7 @@ import torch
 from parity.records.jobs import MODEL, ComponentJob, Variant
 from parity.records.tensors import TensorRecord, ValueInfo
 from parity.worker.binding import Binding, Tensors, bind, bind_in_order, positional_names
+from parity.worker.casting import is_float
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.modules import running, synchronize
 from parity.worker.onnx_files import read_signature
@@ -142,7 +143,8 @@ class ReferenceComponent:
             value = declared.get(record.name)
             if value is None:
                 continue
-            if value.dtype not in {record.dtype, "undefined"}:
+            cast = self.job.cast_inputs and is_float(value.dtype) and is_float(record.dtype)
+            if value.dtype not in {record.dtype, "undefined"} and not cast:
                 self._differs(record, value, "dtype")
             if value.shape is not None and not _fits(record.shape, value.shape):
                 self._differs(record, value, "shape")

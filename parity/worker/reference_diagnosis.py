@@ -20,6 +20,7 @@ from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors
+from parity.worker.casting import cast_feeds
 from parity.worker.evaluated import Evaluated
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
@@ -165,7 +166,9 @@ class CallDiagnosis:
         records = {record.name: record for record in self._request.call.inputs}
         if not set(declared) <= set(records) and len(declared) == len(records):
             records = dict(zip(declared, records.values(), strict=True))
-        return {name: read_tensor(record) for name, record in records.items()}
+        feeds = {name: read_tensor(record) for name, record in records.items()}
+        inputs, _ = self._component.signature or ((), ())
+        return cast_feeds(feeds, inputs)
 
     def _arrays(self, leaves: Mapping[str, Leaf]) -> _ByOutput:
         named = self._component.by_onnx_name(dict(leaves)) if self._by_onnx_name else leaves
