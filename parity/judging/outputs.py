@@ -60,6 +60,7 @@ def judge_output(
         status="passed" if passed else "failed",
         reference_path=pair.reference_path,
         dtype=described.dtype if described else "",
+        reference_dtype=_another_dtype(pair) if measurement is not None else "",
         shape=described.shape if described else (),
         max_abs=measurement.max_abs if measurement is not None else None,
         factor=_worst(checks),
@@ -78,6 +79,7 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
         status="error",
         reference_path=pair.reference_path,
         dtype=pair.candidate.dtype,
+        reference_dtype=_another_dtype(pair),
         shape=pair.candidate.shape,
         max_abs=measured.max_abs,
         problem=problem,
@@ -97,6 +99,12 @@ def _compare(pair: Pair, rule: Tolerance | None, spec_file: str, floors: Floors)
     arrays = in_one_dtype(read_tensor(reference), read_tensor(candidate))
     measurement = measure(*arrays, tolerance)
     return judge_output(pair, tolerance, measurement, no_floor)
+
+
+def _another_dtype(pair: Pair) -> str:
+    assert pair.reference is not None
+    assert pair.candidate is not None
+    return pair.reference.dtype if pair.reference.dtype != pair.candidate.dtype else ""
 
 
 def _unlike(pair: Pair, rule: Tolerance | None) -> str:

@@ -97,7 +97,8 @@ class OutputResult(Record):
     name: str
     status: Status
     reference_path: str = ""
-    dtype: str = ""
+    dtype: str = ""  # of the candidate
+    reference_dtype: str = ""  # where the reference's is another, and the two are compared all the same
     shape: tuple[int, ...] = ()
     max_abs: float | None = None
     factor: float | None = None  # the worst check's; None: infinite, or nothing was measured

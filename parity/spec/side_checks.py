@@ -54,7 +54,7 @@ def _roles(spec: Spec, at: Path, each: ComparisonSpec) -> Findings:
         yield Finding(
             (*at, "candidate"),
             "the candidate must be an ONNX file: onnxruntime",
-            "compare torch with torch in a script of your own, or write it as the reference",
+            "write torch as the reference, and an ONNX file as the candidate",
         )
     if each.reference.backend == "onnxruntime":
         made = [name for name, onnx in _files(spec).items() if onnx.export is not None]

@@ -1,8 +1,8 @@
 """Why a graph computes something else than another graph: ONNX against ONNX.
 
 The reference's file takes the place of the fresh export that a module would give: what has changed is put
-right from it, and counts as the cause by the share of the error that is gone then. A quantized file has
-changed throughout on purpose; of it that is said, and the place is where its values first leave the other's.
+right from it, and counts as the cause by the share of the error that is gone then. A file in another precision has
+changed throughout on purpose: that is said, and of a quantized one which tensor loses most, see `quantized`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import TypeVar
 
 from google.protobuf.message import Error as ProtobufError
 from msgspec import structs
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 from torch import nn
 
 from parity.diagnosis.graphs.comparing import Unmendable, compare
 from parity.diagnosis.localizing import localize
 from parity.diagnosis.matching import match
-from parity.diagnosis.onnx64.constants import graphs
+from parity.diagnosis.onnx64.constants import element_types, native_float, without_weights
 from parity.records.diagnosis import Cause
 from parity.worker.problems import Unable
 
 from . import causes
-from .conversion import QUANTIZING
 from .explaining import EXPLAINS, Explained, Explanation, by_units
 from .finding import ExportFinding, Spot, divergence
 from .mending import measure
+from .quantized import is_quantized, worst_pair
 from .subject import Subject
 
 NO_MODULE = nn.Module()
@@ -57,14 +57,17 @@ def diagnose_against_graph(subject: Subject, reference: ModelProto) -> ExportFin
             notes.append(f"{doing} failed: {problem[:200]}")
             return None
 
-    explained: Explained = {}
-    quantized = _is_quantized(subject.model) and not _is_quantized(reference)
-    if not quantized:
+    converted = _conversion(subject.model, reference)
+    if converted is None:
         explained = tried("comparing the two graphs", lambda: _changed(subject, reference)) or {}
+    elif is_quantized(subject.model):
+        explained = tried("taking the worst pair out", lambda: worst_pair(subject, reference)) or {}
+    else:
+        explained = Explained()
     for name in subject.errors:
         if name not in explained:
             place = tried("matching the two graphs", partial(_located, subject, name))
-            found = _conversion(place) if quantized else _unknown(place)
+            found = _unknown(place) if converted is None else _converted(converted, place)
             explained[name] = Explanation(place, found)
     return ExportFinding(
         divergences={
@@ -111,15 +114,20 @@ def _located(subject: Subject, name: str) -> Spot | None:
     return Spot(first.op.node, first.op.op_type, graph.tensors[first.tensor].name, expected)
 
 
-def _conversion(place: Spot | None) -> tuple[Cause, ...]:
-    cause = Cause(
-        kind="precision",
-        leg="export",
-        message="the candidate's file is quantized, the reference's is not",
-        remedy="give the outputs a tolerance for it, or look at the scale and zero point where it starts",
-        node=place.node if place else "",
-    )
-    return (cause,)
+def _conversion(model: ModelProto, reference: ModelProto) -> str | None:
+    """What the candidate was converted to, in words; None where both files compute alike."""
+    if is_quantized(model) and not is_quantized(reference):
+        return "the candidate's file is quantized, the reference's is not"
+    native, own = (native_float(each, element_types(without_weights(each))) for each in (model, reference))
+    if native == own:
+        return None
+    here, there = (str(TensorProto.DataType.Name(kind)).lower() for kind in (native, own))
+    return f"the candidate's file computes in {here}, the reference's in {there}"
+
+
+def _converted(message: str, place: Spot | None) -> tuple[Cause, ...]:
+    node = place.node if place else ""
+    return (Cause(kind="precision", leg="export", message=message, remedy=causes.ROUNDED, node=node),)
 
 
 def _unknown(place: Spot | None) -> tuple[Cause, ...]:
@@ -133,7 +141,3 @@ def _unknown(place: Spot | None) -> tuple[Cause, ...]:
         node=place.node,
     )
     return (cause,)
-
-
-def _is_quantized(model: ModelProto) -> bool:
-    return any(node.op_type in QUANTIZING for graph in graphs(model.graph) for node in graph.node)
