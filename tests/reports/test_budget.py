@@ -117,7 +117,11 @@ def test_each_reason_is_told() -> None:
         (made.diagnosis("export"), "export", "export error: the ONNX graph computes something else"),
         (made.diagnosis("runtime"), "runtime", "runtime error: ONNX Runtime's kernels or graph optimizers"),
         (made.diagnosis("repeatability"), "repeatability", "not repeatable: two runs of one side"),
-        (made.diagnosis("reference", 5.2e-5), "reference", "reference rounding: the reference's own arithmetic"),
+        (
+            made.diagnosis("reference", 5.2e-5),
+            "reference",
+            "reference rounding: the reference's own arithmetic",
+        ),
         (
             made.diagnosis("reference", 5.2e-3),
             "reference",

@@ -1,8 +1,8 @@
 """Why a graph computes something else than another graph: ONNX against ONNX.
 
 The reference's file takes the place of the fresh export that a module would give: what has changed is put
-right from it, and counts as the cause by the share of the error that is gone then. A file in another precision has
-changed throughout on purpose: that is said, and of a quantized one which tensor loses most, see `quantized`.
+right from it, and counts as the cause by the share of the error that goes. A file in another precision
+has changed throughout on purpose: that is said, and of a quantized one which tensor loses most (`quantized`).
 """
 
 from __future__ import annotations

@@ -59,14 +59,13 @@ def worst_pair(subject: Subject, reference: ModelProto) -> Explained:
     Raises:
         Unable: the graph can't be evaluated without it.
     """
-    found = sorted(_pairs(subject, reference), key=lambda pair: pair.left)
-    if not found:
+    worst = min(_pairs(subject, reference), key=lambda pair: pair.left, default=None)
+    if worst is None:
         return {}
-    worst, others = found[0], found[1:]
     errors, _ = subject.evaluate(without(subject.model, worst))
     shares = {name: vanished(error, errors[name]) for name, error in subject.errors.items()}
     return {
-        name: Explanation(_spot(worst), (_cause(subject.model, worst, others, share),))
+        name: Explanation(_spot(worst), (_cause(subject.model, worst, share),))
         for name, share in shares.items()
         if share >= EXPLAINS
     }
@@ -144,14 +143,13 @@ def _spot(pair: Pair) -> Spot:
     return Spot(pair.node.name or pair.node.output[0], pair.node.op_type, pair.node.output[0], pair.expected)
 
 
-def _cause(model: ModelProto, worst: Pair, others: list[Pair], share: float) -> Cause:
+def _cause(model: ModelProto, worst: Pair, share: float) -> Cause:
     values = {tensor.name: tensor for tensor in model.graph.initializer}
-    rest = f", every other pair at least {others[0].left:.3g} dB" if others else ""
     what = f"quantizing {worst.stands_for!r} ({_described(worst.node, values)})"
     return Cause(
         kind="precision",
         leg="export",
-        message=f"{what} leaves {worst.left:.3g} dB of it{rest}",
+        message=f"{what} leaves {worst.left:.3g} dB of it",
         remedy="calibrate this tensor again, on inputs like these, or leave it in float",
         share=share,
         node=worst.node.name or worst.node.output[0],
