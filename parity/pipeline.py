@@ -90,7 +90,7 @@ def run_suite(
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        sides.extend(side for side in _settings(run) if side not in sides)  # one may be in several pairs
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(

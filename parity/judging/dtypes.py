@@ -22,10 +22,10 @@ def coarser(reference: str, candidate: str) -> str:
 
 
 def in_one_dtype(reference: Array, candidate: Array) -> tuple[Array, Array]:
-    """Both in the narrowest dtype that holds the values of both; as they are where it is one already."""
+    """Both in a dtype that holds the values of both, float32 or float64; as they are where it is one."""
     if reference.dtype == candidate.dtype:
         return reference, candidate
-    wide = np.promote_types(reference.dtype, candidate.dtype)
+    wide = np.float64 if np.float64 in (reference.dtype, candidate.dtype) else np.float32
     return reference.astype(wide, copy=False), candidate.astype(wide, copy=False)
 
 
