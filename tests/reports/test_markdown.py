@@ -199,7 +199,7 @@ def test_every_leg_that_stands_out_is_explained_once() -> None:
     head = page(markdown.render(KINDS["budgets"]).partition("<details>")[0])
     for word in ("export", "reference", "runtime", "repeatability", "no leg", "unknown"):
         assert f"\n{word}\n" in head.text
-    for meaning in ("ONNX graph computes", "PyTorch's own", "graph optimizers", "not repeatable"):
+    for meaning in ("ONNX graph computes", "reference's own", "graph optimizers", "not repeatable"):
         assert head.text.count(meaning) == 1
     assert "atol 0.05 is at least 962 x the float32 noise: a fault of that size would pass" in head.text
 
