@@ -73,9 +73,12 @@ class Numerics(Record):
 class OnnxRuntimeOptions(Record):
     """The specification's `onnxruntime:` mapping; each wins over `Numerics`."""
 
+    provider: str | None = None  # OpenVINOExecutionProvider; None: the device's own
     optimization: Optimization | None = None
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
+    custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
+    save_optimized: str | None = None  # folder for the graphs that sessions run
 
 
 class LoadReference(Record, tag="load-reference"):

@@ -16,6 +16,7 @@ from .jobs import (
     Numerics,
     OnnxRuntimeOptions,
 )
+from .placement import PlacementRule
 from .results import Tolerance
 from .tensors import Record
 
@@ -74,6 +75,7 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    placement: PlacementRule = "warn"
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from .diagnosis import Diagnosis, ModuleErrors
 from .outcomes import Setting
+from .placement import Placement
 from .tensors import Record, TensorRecord
 
 SCHEMA_VERSION = 1
@@ -110,7 +111,7 @@ class OutputResult(Record):
 class Problem(Record):
     """Why a case, or a whole suite, could not be judged."""
 
-    kind: str  # specification, model, onnx, input, device, user-code, crash, timeout, memory, tool
+    kind: str  # specification, model, onnx, input, device, placement, user-code, crash, timeout, ...
     message: str
     at: str = ""
     fix: str = ""
@@ -151,6 +152,7 @@ class SideSettings(Record):
     settings: dict[str, Setting]
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
+    placements: tuple[Placement, ...] = ()  # of each ONNX Runtime session
 
 
 class SuiteResult(Record):
