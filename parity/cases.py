@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from msgspec.structs import replace
+
+from parity import placement
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
 from parity.pairing import pair, pair_by_name
@@ -32,8 +35,10 @@ def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
     """Every case of one suite on one device. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
+        found = placement.placements(run.sessions.values(), [each.candidate for each in run.sets])
+        misplaced = placement.problem(found, plan.placement, plan.at("placement"))
         for set_run in run.sets:
-            yield from _judge_set(plan, run, set_run)
+            yield from _judge_set(plan, run, set_run, misplaced)
         return
     known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
     for set_id in known or (_UNKNOWN_SETS,):
@@ -45,6 +50,9 @@ def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
 
 def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
+        both = _no_device(plan, run)
+        if both is not None:
+            return both
         key = "model" if plan.pipeline is None else "components"
         if isinstance(run.reference, Failed) and run.reference.reason == "device":
             key = "devices"
@@ -54,8 +62,27 @@ def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
     return None
 
 
-def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run)
+def _no_device(plan: SuitePlan, run: DeviceRun) -> Problem | None:
+    """What both sides say where neither can use its device: each knows another part of what is missing."""
+    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
+        return None
+    at = plan.at("devices")
+    reference = problem_of(run.reference, f"loading the reference on {run.device}", at)
+    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {run.device}", at)
+    if {reference.kind, candidate.kind} != {"device"}:
+        return None
+    return replace(
+        reference,
+        message=f"{reference.message}; {candidate.message}",
+        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
+        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
+    )
+
+
+def _judge_set(
+    plan: SuitePlan, run: DeviceRun, set_run: SetRun, misplaced: Problem | None
+) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
             yield _case(plan, run.device, set_run, subject, problem)

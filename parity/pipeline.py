@@ -13,13 +13,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity import __version__
+from parity import __version__, placement
 from parity.cases import judge_device
 from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
+from parity.records.placement import PlacementRule
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import DeviceRun
@@ -88,7 +89,7 @@ def run_suite(
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        sides.extend(_settings(run, plan.placement))
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
@@ -133,20 +134,26 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
 
 
-def _settings(run: DeviceRun) -> Iterator[SideSettings]:
+def _settings(run: DeviceRun, rule: PlacementRule) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
+    found = placement.placements(run.sessions.values(), [each.candidate for each in run.sets])
+    told = tuple(placement.notes(found, rule))
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
         for name, session in run.sessions.items()
         if isinstance(session, SessionOpened)
         for key, value in session.settings.items()
     }
-    for side, loaded, more in (("torch", run.reference, {}), ("onnxruntime", run.candidate, sessions)):
+    for side, loaded, more, placed, notes in (
+        ("torch", run.reference, {}, (), ()),
+        ("onnxruntime", run.candidate, sessions, found, told),
+    ):
         if isinstance(loaded, Loaded):
             yield SideSettings(
                 side=f"{side}@{run.device}",
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,
-                notes=loaded.notes,
+                notes=(*loaded.notes, *notes),
+                placements=placed,
             )

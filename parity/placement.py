@@ -26,9 +26,11 @@ def placements(
 
 
 def notes(found: Iterable[Placement], rule: PlacementRule) -> Iterator[str]:
-    """One sentence on each session with nodes elsewhere, unless the specification ignores them."""
-    if rule == "ignore":
-        return
+    """One sentence on each session with nodes elsewhere, where the specification wants no more than that."""
+    return _sentences(found) if rule == "warn" else iter(())
+
+
+def _sentences(found: Iterable[Placement]) -> Iterator[str]:
     for placement in found:
         if placement.unknown:
             yield f"{_whose(placement)}placement is unknown: {placement.unknown}"
@@ -51,7 +53,7 @@ def problem(found: Iterable[Placement], rule: PlacementRule, at: str) -> Problem
         return None
     return Problem(
         kind="placement",
-        message="; ".join(notes(wrong, rule)),
+        message="; ".join(_sentences(wrong)),
         at=at,
         fix="export the model so that the provider has kernels for all of it, or write `placement: warn`",
         detail="\n".join(line for placement in wrong for line in _lines(placement)),
@@ -72,6 +74,8 @@ def _told(placement: Placement) -> str:
 
 def crossing_text(crossings: Crossings) -> str:
     """``1.5 KiB cross between providers in each run (3 tensors)``, and why that may not be all."""
+    if not crossings.count and not crossings.unknown:
+        return "no tensor crosses between providers"
     tensors = f"{crossings.count:,} tensor{'s' if crossings.count != 1 else ''}"
     if crossings.unknown and not crossings.bytes:
         return f"how many bytes cross between providers is unknown ({tensors}): {crossings.unknown}"

@@ -13,6 +13,7 @@ from parity.errors import SpecError
 from parity.records.jobs import (
     MODEL,
     PIPELINE,
+    SAVE_IN_REPORTS,
     ComponentJob,
     ExportJob,
     FileInputs,
@@ -31,6 +32,7 @@ from parity.spec.loading import LoadedSpec, base_of
 from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
+from parity.spec.settings import OnnxRuntimeSpec
 from parity.spec.tolerances import ToleranceSpec
 
 _NAME_LIMIT = 100  # characters of an input set's name: it names a folder
@@ -59,16 +61,13 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=OnnxRuntimeOptions(
-            optimization=spec.onnxruntime.optimization,
-            provider_options=spec.onnxruntime.provider_options,
-            session_config=spec.onnxruntime.session_config,
-        ),
+        options=_options(spec.onnxruntime, base),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose=spec.diagnose,
+        placement=spec.placement,
     )
 
 
@@ -92,6 +91,20 @@ def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
             raise SpecError(f"the device {device!r} is given twice", at=at, fix="give each device once")
         chosen.append(device)
     return tuple(chosen)
+
+
+def _options(given: OnnxRuntimeSpec, base: FilePath) -> OnnxRuntimeOptions:
+    saved = given.save_optimized
+    folder = SAVE_IN_REPORTS if saved is True else str(base / saved) if isinstance(saved, str) else None
+    return OnnxRuntimeOptions(
+        optimization=given.optimization,
+        provider_options=given.provider_options,
+        session_config=given.session_config,
+        custom_ops=tuple(
+            library if ":" in library else str(base / library) for library in given.custom_ops or ()
+        ),
+        save_optimized=folder,
+    )
 
 
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:

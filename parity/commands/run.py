@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
+from parity.records.jobs import SAVE_IN_REPORTS
 from parity.records.plan import DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
@@ -58,6 +59,7 @@ def run(
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
     if options.export_dir is not None:
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
+    plans = [_saved_in(options.report_dir.resolve() / "optimized", plan) for plan in plans]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
     with ProgressView() as view:
@@ -65,6 +67,13 @@ def run(
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)
+
+
+def _saved_in(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the folder for optimized graphs, where the specification leaves it to the reports."""
+    if plan.options.save_optimized != SAVE_IN_REPORTS:
+        return plan
+    return replace(plan, options=replace(plan.options, save_optimized=str(directory / plan.name)))
 
 
 def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:

@@ -28,6 +28,7 @@ from parity.records.jobs import (
     DiagnoseRuntime,
     ExportOnnx,
     LoadReference,
+    OnnxRuntimeOptions,
     OpenSession,
     RunCandidate,
     RunReference,
@@ -154,13 +155,21 @@ class Execution:
             pipeline=plan.pipeline,
             device=self._device,
             numerics=plan.numerics,
-            options=plan.options,
+            options=self._options(),
             base_dir=plan.base_dir,
         )
         started = self._candidate.set_up(request, Loaded)
         if isinstance(started, Loaded):
             self._open(c for c in plan.components if c.export is None)
         return started
+
+    def _options(self) -> OnnxRuntimeOptions:
+        """With a folder of its own for this device's optimized graphs."""
+        options = self._plan.options
+        if options.save_optimized is None:
+            return options
+        folder = str(Path(options.save_optimized) / self._directory.name)
+        return replace(options, save_optimized=folder)
 
     def _run_all(
         self, sets: Sets, starting: Future[Loaded | Unanswered], beside: ThreadPoolExecutor

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
+SAVE_IN_REPORTS = ""  # as a folder: the report directory, which a plan does not know
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
 
 Exporter = Literal["torchscript", "dynamo"]
@@ -78,7 +79,7 @@ class OnnxRuntimeOptions(Record):
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
     custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
-    save_optimized: str | None = None  # folder for the graphs that sessions run
+    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not saved
 
 
 class LoadReference(Record, tag="load-reference"):

@@ -79,9 +79,11 @@ def _suite(report: Report, name: str, found: _Suite) -> TestSuite:
     properties = {"specification": spec, "parity": report.tool_version}
     if records:
         properties["numerics"] = records[0].numerics
+    said = [f"{side.side}: {note}" for record in records for side in record.sides for note in side.notes]
     return TestSuite(
         visible(name, _NAME_LIMIT),
         cases,
+        stdout="\n".join(visible(note, TEXT_LIMIT) for note in dict.fromkeys(said)) or None,
         timestamp=visible(report.started_at),
         properties={key: visible(value) for key, value in properties.items()},
     )
