@@ -129,6 +129,7 @@ class Failed(Record, tag="failed"):
     problem: str
     fix: str = ""
     detail: str = ""  # traceback or the library's own words
+    causes: tuple[Cause, ...] = ()  # tensors on another device
 
 
 class Crashed(Record, tag="crashed"):

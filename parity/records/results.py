@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis, ModuleErrors
+from .diagnosis import Cause, Diagnosis, ModuleErrors
 from .outcomes import Setting
 from .placement import Placement
 from .tensors import Record, TensorRecord
@@ -116,6 +116,7 @@ class Problem(Record):
     at: str = ""
     fix: str = ""
     detail: str = ""  # tail of stderr, or a traceback
+    causes: tuple[Cause, ...] = ()  # where one is known: tensors on another device
 
 
 class SidePerformance(Record):
