@@ -28,11 +28,7 @@ Shape = tuple[int, ...]
 
 
 def assigned_nodes(native: Any) -> list[tuple[str, Key]]:
-    """Each node that the session divided, and the provider that runs it; recorded with `RECORDING`.
-
-    Raises:
-        RuntimeError: the session has not recorded it.
-    """
+    """Each node of a session that has recorded it with `RECORDING`, and the provider that runs it."""
     return [
         (part.ep_name, (node.name, node.op_type, _domain(node.domain)))
         for part in native.get_provider_graph_assignment_info()
@@ -44,10 +40,9 @@ def placement_of(native: Any, component: str, requested: str) -> Placement:
     """The placement of a session's nodes; what crosses is not known before its first run."""
     try:
         assigned = assigned_nodes(native)
-    except (AttributeError, RuntimeError) as error:  # before 1.24; switched off by the user's session_config
-        return Placement(
-            component=component, requested=requested, nodes={}, unknown=f"ONNX Runtime does not tell: {error}"
-        )
+    except Exception as error:  # noqa: BLE001 - before 1.24; switched off by the user's session_config
+        why = f"ONNX Runtime does not tell: {error}"
+        return Placement(component=component, requested=requested, nodes={}, unknown=why)
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for provider, (name, op_type, domain) in assigned:
         if provider != requested:

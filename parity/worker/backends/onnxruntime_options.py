@@ -68,8 +68,7 @@ def session_options(ort: Any, numerics: Numerics, options: OnnxRuntimeOptions) -
         made.graph_optimization_level = _level(ort, optimization)
     if numerics.deterministic_compute is not None:
         made.use_deterministic_compute = numerics.deterministic_compute
-    made.add_session_config_entry(RECORDING, "1")
-    for key, value in options.session_config.items():
+    for key, value in {RECORDING: "1", **options.session_config}.items():
         made.add_session_config_entry(key, value)
     for library in options.custom_ops:
         _register(made, library)
