@@ -13,7 +13,6 @@ from parity.errors import SpecError
 from parity.records.jobs import (
     MODEL,
     PIPELINE,
-    SAVE_IN_REPORTS,
     ComponentJob,
     ExportJob,
     FileInputs,
@@ -22,8 +21,9 @@ from parity.records.jobs import (
     Numerics,
     OnnxRuntimeOptions,
 )
-from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.records.sides import on_device
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
@@ -51,23 +51,25 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
+    chosen = spec.devices if devices is None else _override(devices)
+    options = _options(spec.onnxruntime, base)
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        devices=spec.devices if devices is None else _override(devices),
+        comparisons=tuple(on_device(device, options) for device in chosen),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=_options(spec.onnxruntime, base),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose=spec.diagnose,
         placement=spec.placement,
+        save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
 
 
@@ -94,17 +96,19 @@ def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _options(given: OnnxRuntimeSpec, base: FilePath) -> OnnxRuntimeOptions:
-    saved = given.save_optimized
-    folder = SAVE_IN_REPORTS if saved is True else str(base / saved) if isinstance(saved, str) else None
+    libraries = given.custom_ops or ()
     return OnnxRuntimeOptions(
         optimization=given.optimization,
         provider_options=given.provider_options,
         session_config=given.session_config,
-        custom_ops=tuple(
-            library if ":" in library else str(base / library) for library in given.custom_ops or ()
-        ),
-        save_optimized=folder,
+        custom_ops=tuple(library if ":" in library else str(base / library) for library in libraries),
     )
+
+
+def _saved(given: bool | str, base: FilePath) -> str | None:
+    if isinstance(given, str):
+        return str(base / given)
+    return SAVE_IN_REPORTS if given else None
 
 
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.jobs import SAVE_IN_REPORTS
-from parity.records.plan import DiagnoseWhen, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
 
@@ -71,9 +70,9 @@ def run(
 
 def _saved_in(directory: Path, plan: SuitePlan) -> SuitePlan:
     """The plan with the folder for optimized graphs, where the specification leaves it to the reports."""
-    if plan.options.save_optimized != SAVE_IN_REPORTS:
+    if plan.save_optimized != SAVE_IN_REPORTS:
         return plan
-    return replace(plan, options=replace(plan.options, save_optimized=str(directory / plan.name)))
+    return replace(plan, save_optimized=str(directory / plan.name))
 
 
 def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:

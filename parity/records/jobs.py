@@ -14,7 +14,6 @@ from typing import Any, Literal
 from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
-SAVE_IN_REPORTS = ""  # as a folder: the report directory, which a plan does not know
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
 
 Exporter = Literal["torchscript", "dynamo"]
@@ -79,7 +78,6 @@ class OnnxRuntimeOptions(Record):
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
     custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
-    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not saved
 
 
 class LoadReference(Record, tag="load-reference"):
@@ -200,6 +198,7 @@ class StartCandidate(Record, tag="start-candidate"):
     numerics: Numerics
     options: OnnxRuntimeOptions
     base_dir: str
+    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not kept
 
 
 class OpenSession(Record, tag="open-session"):

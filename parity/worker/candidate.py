@@ -81,7 +81,7 @@ class CandidateSide:
         component = next((one for one in self._job.components if one.name == name), None)
         if component is None:
             raise Unable("tool", f"the candidate has no component {name!r}")
-        session = self._sessions[name] = self._runtime.open(component.onnx, name)
+        session = self._sessions[name] = self._runtime.open(component.onnx, name, self._job.save_optimized)
         return SessionOpened(
             component=name,
             inputs=session.inputs,

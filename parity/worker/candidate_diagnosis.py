@@ -70,8 +70,7 @@ class OrtBackend:
     def __init__(
         self, device: str, numerics: Numerics, options: OnnxRuntimeOptions, folder: str | Path
     ) -> None:
-        self.device, self._numerics = device, numerics
-        self._options = replace(options, save_optimized=None)  # that is the gate's own session's
+        self.device, self._numerics, self._options = device, numerics, options
         self._folder = Path(folder)
         self._runtimes: dict[How, OnnxRuntime] = {}
 

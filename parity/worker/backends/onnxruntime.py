@@ -61,12 +61,13 @@ class OnnxRuntime:
         if self.provider != CPU:
             self._prove()
 
-    def open(self, path: str, component: str = MODEL) -> Session:
+    def open(self, path: str, component: str = MODEL, save_in: str | None = None) -> Session:
         """A session on the file, with its external data, which ONNX Runtime reads by itself.
 
         Args:
             path: of the ONNX file.
             component: whose it is.
+            save_in: folder where the graph is kept as ONNX Runtime has optimized it; None: nowhere.
 
         Raises:
             Unable: ``onnx`` when the file can't be run, ``device`` when the provider did not load,
@@ -74,8 +75,8 @@ class OnnxRuntime:
         """
         inputs, outputs = read_signature(path)
         options = self._session_options()
-        if self._options.save_optimized is not None:
-            save_to(options, self._options.save_optimized, f"{component}-{self.provider}", path)
+        if save_in is not None:
+            save_to(options, save_in, component, path)
         with explained("load", path):
             native = self._ort.InferenceSession(path, options, self._providers, enable_fallback=0)
         self._check_provider(native)
