@@ -59,10 +59,16 @@ def render(report: Report) -> str:
 
 
 def _finished(suite: TestSuite, duration_s: float) -> ET.Element:
-    """What junit-xml makes of a suite, mended: it adds `disabled`, leaves out a time of 0, rounds none."""
+    """What junit-xml makes of a suite, mended.
+
+    It adds `disabled`, leaves out a time of 0, rounds none, and puts a suite's output before its cases.
+    """
     element: ET.Element = suite.build_xml_doc()
     element.attrib.pop("disabled", None)
     element.set("time", f"{duration_s:.3f}")
+    for output in element.findall("system-out"):
+        element.remove(output)
+        element.append(output)
     for case in element.iter("testcase"):
         case.set("time", f"{float(case.get('time', '0')):.3f}")
     return element

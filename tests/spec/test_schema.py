@@ -127,7 +127,6 @@ LATER_LINES = {
     "Spec": "{key}: 1",
     "ToleranceSpec": "tolerances: {{'*': {{{key}: 1}}}}",
     "PerformanceSpec": "performance: {{{key}: 1}}",
-    "OnnxRuntimeSpec": "onnxruntime: {{{key}: []}}",
 }
 
 
