@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime_extensions
 import pytest
@@ -37,9 +38,7 @@ def split_project(root: Path, *, scale: float = 1.0) -> Project:
     ]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", FEATURES])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", FEATURES]) for name in names]
-    factor = numpy_helper.from_array(
-        onnx.numpy_helper.to_array(helper.make_tensor("s", 1, [], [scale])), "scale"
-    )
+    factor = numpy_helper.from_array(np.array(scale, np.float32), "scale")
     graph = helper.make_graph(nodes, "split", [x], outputs, [factor])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.contrib", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), root / "model.onnx")
@@ -123,3 +122,52 @@ def test_a_folder_that_can_not_be_made_is_an_error_of_the_specification(tmp_path
     done = Project(tmp_path).run(onnxruntime={"save_optimized": "model.onnx/kept"})
     assert done.status == 2
     assert "can't be made" in done.results["cases"][0]["problem"]["message"]
+
+
+def large_project(root: Path, *, fault: float = 0.0) -> Project:
+    """64 MiB of weights in a file beside the model; PyTorch makes the same ones."""
+    size = 4096
+    project = Project(root)
+    weight = np.resize(np.arange(97, dtype=np.float32) / 97 - 0.5, (size, size)) / 64
+    (root / "model.py").write_text(
+        "import numpy as np, torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        f"        weight = np.resize(np.arange(97, dtype=np.float32) / 97 - 0.5, ({size}, {size})) / 64\n"
+        "        self.weight = torch.nn.Parameter(torch.from_numpy(weight))\n"
+        "    def forward(self, x):\n"
+        "        return x @ self.weight\n"
+        "build = Net\n"
+    )
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])] for name in "xy"]
+    tensor = numpy_helper.from_array(weight + np.float32(fault), "weight")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "weight"], ["y"], name="mm")], "g", *ends, [tensor]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, root / "model.onnx", save_as_external_data=True, location="model.onnx.data")
+    project.spec["inputs"] = {"tensors": {"x": {"shape": [1, size]}}}
+    project.spec["tolerances"] = {"*": {"atol": 1e-3}}
+    return project
+
+
+def test_external_data_is_read_by_onnxruntime_alone_and_a_diagnosis_keeps_to_the_limit(
+    tmp_path: Path,
+) -> None:
+    project = large_project(tmp_path)
+    assert (tmp_path / "model.onnx").stat().st_size < 2000
+    done = project.run(placement="strict")
+    assert done.status == 0, done.stdout + done.stderr
+    (case,) = done.results["cases"]
+    # The process without a model is 70 MiB; a second copy of the weights would be 64 more.
+    assert case["candidate_performance"]["peak_rss_bytes"] < (70 + 1.5 * 64) * 2**20
+    # In float64 the weights are twice as large, and the module and the graph both have them.
+    limit = case["reference_performance"]["peak_rss_bytes"] + 64 * 2**20
+    large_project(tmp_path, fault=0.01)
+    done = project.run(limits={"memory": f"{limit}B"})
+    assert done.status == 1, done.stdout + done.stderr
+    (output,) = done.results["cases"][0]["outputs"]
+    budget = output["diagnosis"]["budget"]
+    assert budget["export_error"] is None
+    assert f"in use, the limit is {limit / 2**30:.2f} GiB" in budget["unknown"]["export_error"]
