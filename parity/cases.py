@@ -36,8 +36,8 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
     """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
-        found = placement.placements(run.sessions.values(), [each.candidate for each in run.sets])
-        misplaced = placement.problem(found, plan.placement, plan.at("placement"))
+        reference, candidate = placement.placements(run)
+        misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
         for set_run in run.sets:
             yield from _judge_set(plan, run, set_run, misplaced)
         return

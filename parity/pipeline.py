@@ -139,8 +139,7 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
 
 def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
-    found = placement.placements(run.sessions.values(), [each.candidate for each in run.sets])
-    told = tuple(placement.notes(found, rule))
+    reference, candidate = placement.placements(run)
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
         for name, session in run.sessions.items()
@@ -148,9 +147,9 @@ def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]
         for key, value in session.settings.items()
     }
     sides = run.comparison
-    for side, loaded, more, placed, notes in (
-        (sides.reference, run.reference, {}, (), ()),
-        (sides.candidate, run.candidate, sessions, found, told),
+    for side, loaded, more, placed in (
+        (sides.reference, run.reference, {}, reference),
+        (sides.candidate, run.candidate, sessions, candidate),
     ):
         if isinstance(loaded, Loaded):
             yield SideSettings(
@@ -158,6 +157,6 @@ def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,
-                notes=(*loaded.notes, *notes),
+                notes=(*loaded.notes, *placement.notes(placed, rule)),
                 placements=placed,
             )

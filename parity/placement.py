@@ -5,24 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from parity.records.jobs import MODEL
-from parity.records.outcomes import Ran, SessionOpened, Unanswered
+from parity.records.outcomes import Loaded, Ran, SessionOpened, Unanswered
 from parity.records.placement import Crossings, Misplaced, Placement, PlacementRule
 from parity.records.results import Problem
+from parity.records.runs import ComparisonRun
 
 _MOST_OPERATORS = 12
 _MOST_NODES = 5  # names of one operator's nodes
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def placements(
-    sessions: Iterable[SessionOpened | Unanswered], runs: Iterable[Ran | Unanswered | None]
-) -> tuple[Placement, ...]:
-    """The placement of each session; with what crosses between providers once a run has told."""
-    found = {opened.component: opened.placement for opened in sessions if isinstance(opened, SessionOpened)}
+def placements(run: ComparisonRun) -> tuple[tuple[Placement, ...], tuple[Placement, ...]]:
+    """The placement of each session of the reference, which has none in PyTorch, and of the candidate.
+
+    With what crosses between providers, once a run has told.
+    """
+    reference = run.reference.placements if isinstance(run.reference, Loaded) else ()
+    candidate = [
+        opened.placement
+        for opened in run.sessions.values()
+        if isinstance(opened, SessionOpened) and opened.placement is not None
+    ]
+    return (
+        _measured(reference, (each.reference for each in run.sets)),
+        _measured(candidate, (each.candidate for each in run.sets)),
+    )
+
+
+def _measured(opened: Iterable[Placement], runs: Iterable[Ran | Unanswered | None]) -> tuple[Placement, ...]:
+    found = {placement.component: placement for placement in opened}
     for run in runs:
         if isinstance(run, Ran):
             found |= {measured.component: measured for measured in run.placements}
-    return tuple(placement for placement in found.values() if placement is not None)
+    return tuple(found.values())
 
 
 def notes(found: Iterable[Placement], rule: PlacementRule) -> Iterator[str]:

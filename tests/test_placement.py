@@ -5,8 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from parity.placement import notes, placements, problem
-from parity.records.outcomes import Ran, SessionOpened, TimedOut
+from parity.records.jobs import OnnxRuntimeOptions
+from parity.records.outcomes import Loaded, Ran, SessionOpened, TimedOut
 from parity.records.placement import Crossing, Crossings, Misplaced, Placement
+from parity.records.runs import ComparisonRun, SetRun
+from parity.records.sides import on_device
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 SOUND = Placement(component="model", requested=CUDA, nodes={CUDA: 52})
@@ -93,5 +96,15 @@ def test_the_first_run_tells_more_than_the_session() -> None:
     ran = Ran(calls=(), outputs=None, seconds=0.0, peak_rss_bytes=1, placements=(CROSSED,))
     failed = TimedOut(limit_s=1, stderr_tail="")
     other = replace(SOUND, component="other")
-    assert placements([opened(PLACED), opened(other), failed], [failed, ran, None]) == (CROSSED, other)
-    assert placements([opened(PLACED)], []) == (PLACED,)
+    reference = Loaded(settings={}, versions={}, device="cpu", placements=(SOUND,))
+    run = ComparisonRun(
+        comparison=on_device("cuda:0", OnnxRuntimeOptions()),
+        reference=reference,
+        candidate=replace(reference, placements=()),
+        sessions={"model": opened(PLACED), "other": opened(other), "third": failed},
+        exports={},
+        sets=(SetRun(id="0", inputs=failed, candidate=failed), SetRun(id="1", inputs=failed, candidate=ran)),
+    )
+    assert placements(run) == ((SOUND,), (CROSSED, other))
+    assert placements(replace(run, sets=())) == ((SOUND,), (PLACED, other))
+    assert placements(replace(run, reference=failed))[0] == ()

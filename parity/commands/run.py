@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +59,11 @@ def run(
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
     if options.export_dir is not None:
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
-    plans = [_saved_in(options.report_dir.resolve() / "optimized", plan) for plan in plans]
+    optimized = options.report_dir.resolve() / "optimized"
+    plans = [_saved_in(optimized, plan) for plan in plans]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
+    shutil.rmtree(optimized, ignore_errors=True)  # of an earlier run
     with ProgressView() as view:
         report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
     paths = write_reports(report, options.report_dir)

@@ -22,6 +22,7 @@ class Loaded(Record, tag="loaded"):
     versions: dict[str, str]
     device: str  # as the framework names it: cpu, NVIDIA H200
     notes: tuple[str, ...] = ()  # what a user should know: modules that had to be put in eval mode, ...
+    placements: tuple[Placement, ...] = ()  # of sessions that loading has opened: of an ONNX reference
 
 
 class Materialized(Record, tag="materialized"):

@@ -112,12 +112,12 @@ class CandidateSide:
             outputs=outputs,
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
-            placements=tuple(self._placements(job)),
+            placements=tuple(self._placements(job.calls, job.case)),
         )
 
-    def _placements(self, job: RunCandidate) -> Iterator[Placement]:
+    def _placements(self, calls: tuple[StageCall, ...], case: str) -> Iterator[Placement]:
         """Of the components that have run for the first time: only a run has shapes."""
-        for call in job.calls:
+        for call in calls:
             if call.component in self._placed:
                 continue
             self._placed.add(call.component)
@@ -126,7 +126,7 @@ class CandidateSide:
             shapes = {tensor.name: tensor.shape for tensor in call.inputs}
             names = _names(session, call.inputs, call.component)
             yield self._runtime.placement(
-                session, {wanted: shapes[given] for wanted, given in names.items()}, job.case
+                session, {wanted: shapes[given] for wanted, given in names.items()}, case
             )
 
     def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
