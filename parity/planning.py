@@ -96,12 +96,11 @@ def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _options(given: OnnxRuntimeSpec, base: FilePath) -> OnnxRuntimeOptions:
-    libraries = given.custom_ops or ()
     return OnnxRuntimeOptions(
         optimization=given.optimization,
         provider_options=given.provider_options,
         session_config=given.session_config,
-        custom_ops=tuple(library if ":" in library else str(base / library) for library in libraries),
+        custom_ops=tuple(library if ":" in library else str(base / library) for library in given.custom_ops),
     )
 
 

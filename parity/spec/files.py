@@ -31,7 +31,7 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
         yield from _target(("pipeline",), spec.pipeline, base)
     if spec.inputs.provider is not None:
         yield from _target(("inputs", "provider"), spec.inputs.provider, base)
-    for index, library in enumerate(spec.onnxruntime.custom_ops or ()):
+    for index, library in enumerate(spec.onnxruntime.custom_ops):
         if ":" in library:
             yield from _target(("onnxruntime", "custom_ops", index), library, base)
         else:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 from support import onnx_models
 
@@ -18,7 +19,7 @@ from parity.worker.backends.onnxruntime import OnnxRuntime
 from parity.worker.placement import Key, assigned_nodes, crossings_of, placement_of
 
 CPU, AZURE, CUDA = "CPUExecutionProvider", "AzureExecutionProvider", "CUDAExecutionProvider"
-FLOAT = TensorProto.FLOAT
+HAS_CUDA = CUDA in onnxruntime.get_available_providers() and torch.cuda.is_available()
 
 
 @dataclass
@@ -216,3 +217,16 @@ def test_subgraphs_are_recorded_by_onnxruntime_too(tmp_path: Path) -> None:
         onnx_models.save(model, tmp_path / "m.onnx")
     )
     assert ("exp", "Exp", "") in [key for _, key in assigned_nodes(session.native)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_CUDA, reason="needs a CUDA device, a CUDA build of PyTorch and onnxruntime-gpu")
+@pytest.mark.parametrize("level", ["disable_all", "all"])
+def test_a_node_without_a_kernel_on_the_gpu(tmp_path: Path, level: str) -> None:
+    runtime = OnnxRuntime("cuda:0", Numerics(), OnnxRuntimeOptions(optimization=level))
+    session = runtime.open(onnx_models.save(chain("Relu", "Det", "Relu"), tmp_path / "m.onnx"))
+    placement = runtime.placement(session, {"x": (5, 3, 3)}, "0")
+    assert placement.nodes == {CUDA: 2, CPU: 1}
+    assert placement.elsewhere == (Misplaced(op_type="Det", provider=CPU, count=1, nodes=("n1",)),)
+    assert placement.crossings is not None
+    assert (placement.crossings.count, placement.crossings.bytes) == (2, 5 * 9 * 4 + 5 * 4)
