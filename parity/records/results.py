@@ -38,6 +38,7 @@ class Tolerance(Record):
     noise_floor: float | None = None  # of this output on these inputs; None: not asked for, or not measured
     exact: bool | None = None
     equal_nan: bool = False
+    dtype: Literal["same", "any"] = "same"  # any: two float dtypes are compared by value
 
 
 class Element(Record):
@@ -97,7 +98,8 @@ class OutputResult(Record):
     name: str
     status: Status
     reference_path: str = ""
-    dtype: str = ""
+    dtype: str = ""  # of the candidate
+    reference_dtype: str = ""  # where the reference's is another, and the two are compared all the same
     shape: tuple[int, ...] = ()
     max_abs: float | None = None
     factor: float | None = None  # the worst check's; None: infinite, or nothing was measured

@@ -5,7 +5,6 @@ from __future__ import annotations
 # Model of the schema -> its keys -> what to do meanwhile.
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
-        "comparisons": "leave it out: both sides run on each of `devices`",
         "baseline": "leave it out",
         "loop": "leave it out; a `pipeline` may call a component many times",
         "match": "leave it out, and give each output a tolerance by its own name",

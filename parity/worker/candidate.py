@@ -23,6 +23,7 @@ from parity.records.jobs import (
 from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
 from parity.records.placement import Placement
 from parity.records.tensors import TensorRecord
+from parity.worker.casting import cast_feeds
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory, time_runs
 
@@ -82,6 +83,7 @@ class CandidateSide:
         if component is None:
             raise Unable("tool", f"the candidate has no component {name!r}")
         session = self._sessions[name] = self._runtime.open(component.onnx, name, self._job.save_optimized)
+        session.casts_inputs = component.cast_inputs
         return SessionOpened(
             component=name,
             inputs=session.inputs,
@@ -101,7 +103,7 @@ class CandidateSide:
             done: dict[tuple[str, int], StageCall] = {}
             if self._pipeline is not None:
                 chain, done = self._pipeline.run(job.inputs, job.calls, folders)
-                outputs = _write(directory / "pipeline", chain)
+                outputs = write_outputs(directory / "pipeline", chain)
             calls = tuple(
                 done.get((call.component, call.index))
                 or self._run_alone(call, folders[call.component, call.index])
@@ -132,8 +134,8 @@ class CandidateSide:
     def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
         """One component on the very inputs that the reference's component had."""
         session = self._session(call.component)
-        feeds = _read(session, call.inputs, call.component)
-        outputs = _write(folder, session.run(feeds))
+        feeds = read_inputs(session, call.inputs, call.component)
+        outputs = write_outputs(folder, session.run(feeds))
         return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
 
     def _diagnose(self, request: DiagnoseRuntime) -> DiagnosedRuntime:
@@ -142,7 +144,7 @@ class CandidateSide:
 
         session = self._session(request.component)
         assert self._job is not None
-        feeds = _read(session, request.call.inputs, request.component)
+        feeds = read_inputs(session, request.call.inputs, request.component)
         with workspace() as folder:
             backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
             return diagnose_call(request, session.path, feeds, backend)
@@ -152,7 +154,7 @@ class CandidateSide:
             run, synchronize = self._pipeline.prepare(job.inputs)
             return time_runs(run, synchronize, job.warmup, job.runs, job.budget_s)
         session = self._session(MODEL)
-        run = session.prepare(_read(session, job.inputs.tensors, MODEL))
+        run = session.prepare(read_inputs(session, job.inputs.tensors, MODEL))
         return time_runs(run, lambda: None, job.warmup, job.runs, job.budget_s)
 
     def _session(self, component: str) -> Session:
@@ -161,11 +163,12 @@ class CandidateSide:
         return self._sessions[component]
 
 
-def _read(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
+def read_inputs(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
     """The saved tensors by the names of the session's inputs."""
     names = _names(session, tensors, component)
     by_name = {tensor.name: read_tensor(tensor) for tensor in tensors}
-    return {wanted: by_name[given] for wanted, given in names.items()}
+    feeds = {wanted: by_name[given] for wanted, given in names.items()}
+    return cast_feeds(feeds, session.inputs) if session.casts_inputs else feeds
 
 
 def _names(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, str]:
@@ -173,5 +176,6 @@ def _names(session: Session, tensors: tuple[TensorRecord, ...], component: str) 
     return session.names_for([tensor.name for tensor in tensors], whose)
 
 
-def _write(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+def write_outputs(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+    """Saves outputs in a folder, in their order."""
     return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

@@ -44,3 +44,17 @@ def test_the_cpu_of_the_same_build_is_judged(tmp_path: Path, gpu_build: Mapping[
     Project(tmp_path).write_spec(devices=["cpu"], placement="strict")
     done = run_parity("run", "parity.yml", cwd=tmp_path, environment=gpu_build)
     assert done.status == 0, done.stdout + done.stderr
+
+
+def test_pytorch_on_the_cpu_is_never_compared_with_onnxruntime_on_the_cpu_instead(
+    tmp_path: Path, gpu_build: Mapping[str, str]
+) -> None:
+    pair = {"reference": "torch@cpu", "candidate": "onnxruntime@cuda:0"}
+    Project(tmp_path).write_spec(comparisons=[pair])
+    done = run_parity("run", "parity.yml", cwd=tmp_path, environment=gpu_build)
+    assert done.status == 3, done.stdout + done.stderr
+    (case,) = done.results["cases"]
+    assert (case["status"], case["outputs"]) == ("error", [])
+    assert MISSING.search(case["problem"]["message"])
+    assert "loading the reference" not in case["problem"]["message"]
+    assert case["problem"]["fix"]

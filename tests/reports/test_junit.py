@@ -82,7 +82,7 @@ def test_a_failure_has_its_budget_in_its_text() -> None:
     assert failure.get("message") == "20.1 x its tolerance"
     for said in (
         "budget: export 0.00201 (96.5 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5",
-        "mostly: export error: the ONNX graph computes something else than the module",
+        "mostly: export error: the ONNX graph computes something else than the reference",
         "noise: 38.7 x the float32 noise floor of 5.20e-5",
     ):
         assert f"\n{said}" in (failure.text or "")

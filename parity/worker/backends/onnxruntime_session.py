@@ -42,6 +42,7 @@ class Session:
     ) -> None:
         self.native, self.path, self.inputs, self.outputs = native, path, inputs, outputs
         self.placement = placement
+        self.casts_inputs = False  # whether floats are rounded to the declared dtype before they are given
         self._device = device
         self._names = [output.name for output in outputs]
         kinds = [node.type for node in (*native.get_inputs(), *native.get_outputs())]
