@@ -97,28 +97,32 @@ class _Walk:
         self.edges: dict[tuple[str, str, str, bool], None] = {}  # tensor, source, target, in a subgraph
         self.unplaced: Counter[str] = Counter()
 
-    def graph(self, graph: GraphProto, outer: Mapping[str, str], *, repeated: bool) -> set[str]:
-        """Follows a graph; `outer` has the providers of tensors around it. Gives the providers in it."""
+    def graph(self, graph: GraphProto, outer: Mapping[str, str], *, repeated: bool) -> dict[str, str]:
+        """Follows a graph; `outer` has the providers that make the tensors around it. Gives those in it."""
         sources = dict(outer)
         for value in (*graph.input, *graph.initializer):
             sources.pop(value.name, None)  # it hides what has that name outside
-        inside: set[str] = set()
         for node in graph.node:
             if node.op_type == "Constant":
                 continue  # becomes an initializer
             target = self._provider(node)
             for body in _bodies(node):
-                inside |= self.graph(body, sources, repeated=True)
+                made = self.graph(body, sources, repeated=True)
+                self._read([value.name for value in body.output], made, target, repeated=True)
             if target is None:
                 self.unplaced[node.op_type] += 1
                 continue
-            inside.add(target)
-            for tensor in node.input:
-                source = sources.get(tensor, target)
-                if source != target:
-                    self.edges[tensor, source, target, repeated] = None
+            self._read(node.input, sources, target, repeated=repeated)
             sources.update(dict.fromkeys(filter(None, node.output), target))
-        return inside
+        return sources
+
+    def _read(
+        self, tensors: Iterable[str], sources: Mapping[str, str], target: str | None, *, repeated: bool
+    ) -> None:
+        for tensor in tensors:
+            source = sources.get(tensor)
+            if source is not None and target is not None and source != target:
+                self.edges[tensor, source, target, repeated] = None
 
     def _provider(self, node: NodeProto) -> str | None:
         found = self._providers.get((node.name, node.op_type, _domain(node.domain)), set())
@@ -180,11 +184,9 @@ def _size(kinds: list[Any]) -> int | str:
         dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]
         if kind.elem_type and kind.HasField("shape") and min(dims, default=0) >= 0:
             dtype = dtype_name(kind.elem_type)
-            return (
-                "strings have no fixed size"
-                if dtype == "string"
-                else (math.prod(dims) * numpy_dtype(dtype).itemsize)
-            )
+            if dtype == "string":
+                return "strings have no fixed size"
+            return math.prod(dims) * numpy_dtype(dtype).itemsize
     return "its shape depends on the values of other tensors, or shape inference does not know its operator"
 
 

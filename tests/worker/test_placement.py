@@ -182,6 +182,19 @@ class TestCrossings:
         assert (found.count, found.bytes) == (1, 0)
         assert "how often that runs is not known" in found.unknown
 
+    def test_what_leaves_a_subgraph_crosses_too(self) -> None:
+        body = helper.make_graph(
+            [helper.make_node("Exp", ["x"], ["inner"], name="exp")], "body", [], [onnx_models.value("inner")]
+        )
+        model = onnx_models.model(
+            [helper.make_node("If", ["c"], ["y"], name="if", then_branch=body, else_branch=body)],
+            [onnx_models.value("x", shape=[2]), onnx_models.value("c", TensorProto.BOOL, [])],
+            [onnx_models.value("y")],
+        )
+        found = crossings(model, assigned(exp="CPU Exp", **{"if": "CUDA If"}), x=(2,))
+        assert [(each.tensor, each.source, each.target) for each in found.largest] == [("inner", CPU, CUDA)]
+        assert found.unknown
+
     def test_weights_are_not_needed_to_know_a_shape(self) -> None:
         weight = onnx.numpy_helper.from_array(np.ones((3, 4096), np.float32), "w")
         model = onnx_models.model(
