@@ -104,17 +104,18 @@ def met_on_two_devices(error: BaseException, module: nn.Module, device: torch.de
         )
         found = _elsewhere([*_tensors(owner, paths[id(owner)]), *local], device)
         line = linecache.getline(frame.f_code.co_filename, number)
-        named = [each for each in found if _is_named(each, line)]
+        prefix = f"{paths[id(owner)]}."
+        named = [each for each in found if _is_named(each.name.removeprefix(prefix), line)]
         if found:
             source = f"{Path(frame.f_code.co_filename).name}:{number}"
             return [replace(each, source=source) for each in named or found]
     return misplaced(module, device)
 
 
-def _is_named(each: Misplaced, line: str) -> bool:
-    """Whether a line of code has the tensor's own name, or that of what holds it."""
+def _is_named(name: str, line: str) -> bool:
+    """Whether a line of code has a word of ``grids['fine'][0]``."""
     words = re.findall(r"\w+", line)
-    return any(word in words for word in re.findall(r"[^\W\d]\w*", each.name))
+    return any(word in words for word in re.findall(r"[^\W\d]\w*", name))
 
 
 def _elsewhere(named: Iterable[_Named], device: torch.device) -> list[Misplaced]:
