@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path as FilePath
 
 from parity.errors import SpecError
@@ -10,19 +10,24 @@ from parity.records.jobs import MODEL, OnnxRuntimeOptions
 from parity.records.sides import Comparison, OnnxRuntimeSide, SideSpec, TorchSide, on_device, paired
 from parity.spec import comparisons
 from parity.spec.fields import parse_device
+from parity.spec.places import Places
 from parity.spec.schema import Spec
 
 
-def comparisons_of(spec: Spec, base: FilePath, devices: tuple[str, ...] | None) -> tuple[Comparison, ...]:
+def comparisons_of(
+    spec: Spec, places: Places, base: FilePath, devices: tuple[str, ...] | None
+) -> tuple[Comparison, ...]:
     """Every comparison of a specification, in its order.
 
     Args:
         spec: a valid specification.
+        places: of everything in it.
         base: the folder that its paths are relative to.
         devices: instead of the specification's own, as the command line gives them.
 
     Raises:
-        SpecError: `devices` holds none, an unknown one, or one twice, or the specification has `comparisons`.
+        SpecError: `devices` holds none, an unknown one, or one twice, or the specification has `comparisons`;
+            two of these could not be told apart.
     """
     if spec.comparisons is not None:
         if devices is not None:
@@ -31,7 +36,7 @@ def comparisons_of(spec: Spec, base: FilePath, devices: tuple[str, ...] | None) 
                 at="--devices",
                 fix="leave --devices out, and choose some of them with --case",
             )
-        return tuple(_paired(spec, base))
+        return tuple(_told_apart(_paired(spec, base), places))
     chosen = spec.devices if devices is None else _override(devices)
     return tuple(on_device(device, _options(spec, base)) for device in chosen)
 
@@ -60,6 +65,20 @@ def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
             raise SpecError(f"the device {device!r} is given twice", at=at, fix="give each device once")
         chosen.append(device)
     return tuple(chosen)
+
+
+def _told_apart(found: Iterable[Comparison], places: Places) -> Iterator[Comparison]:
+    """Ids and folders have a comparison's label: files of one name in two folders would share it."""
+    labels: set[str] = set()
+    for index, each in enumerate(found):
+        if each.label in labels:
+            raise SpecError(
+                f"reports could not tell this comparison, {each.text}, from another one",
+                at=places.at(places.value(("comparisons", index))),
+                fix="give one of its sides a `name`",
+            )
+        labels.add(each.label)
+        yield each
 
 
 def _paired(spec: Spec, base: FilePath) -> Iterator[Comparison]:
@@ -98,6 +117,8 @@ def _differences(side: comparisons.SideSpec) -> Iterator[str]:
     for component, path in (side.onnx or {}).items():
         file = FilePath(path).name
         yield file if component == MODEL else f"{component}={file}"
+    if side.cast_inputs:
+        yield "cast_inputs"
     if side.optimization is not None:
         yield f"optimization={side.optimization}"
     for options in (side.provider_options, side.session_config):

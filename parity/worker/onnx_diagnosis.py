@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import inf
 
@@ -26,6 +26,8 @@ from parity.records.jobs import Diagnose, DiagnoseRuntime
 from parity.records.outcomes import Diagnosed, RuntimeFinding
 from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
 from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_file, named, outputs_of
+
+_Diagnoses = dict[str, Diagnosis]
 
 NOTE = (
     "both sides are ONNX files: reference rounding is the reference's own runtime error, "
@@ -46,9 +48,9 @@ class _PairDiagnosis:
     def run(self) -> Diagnosed:
         start = time.perf_counter()
         results = self._results()
-        diagnoses = {name: diagnose(each) for name, each in results.items()}
-        diagnoses = self._with_graphs(results, diagnoses)
-        diagnoses = self._with_reference(diagnoses)
+        budgets = {name: diagnose(each) for name, each in results.items()}
+        of_graphs = _safely(lambda: self._with_graphs(results, budgets), budgets)
+        diagnoses = _safely(lambda: self._with_reference(of_graphs), of_graphs)
         if self._pair.device != "cpu":
             torch.cuda.empty_cache()  # the candidate's process computes on the same device
         return Diagnosed(
@@ -89,11 +91,13 @@ class _PairDiagnosis:
         evaluation, self._traces[path] = trace_graph(graph, by_file(path, self._feeds))
         return outputs_of(evaluation)
 
-    def _with_graphs(
-        self, results: Mapping[str, Results], diagnoses: dict[str, Diagnosis]
-    ) -> dict[str, Diagnosis]:
+    def _with_graphs(self, results: Mapping[str, Results], diagnoses: _Diagnoses) -> _Diagnoses:
         """With the place and causes of what the two graphs mean differently."""
-        due = {name: each for name, each in diagnoses.items() if each.is_worth_a_look("export")}
+        due = {
+            name: each
+            for name, each in diagnoses.items()
+            if each.is_worth_a_look("export") or _size(results[name], each) == inf
+        }
         graph, right = self._traces.get(self._pair.candidate), self._traces.get(self._pair.reference)
         if not due or graph is None or right is None:
             return diagnoses
@@ -122,7 +126,7 @@ class _PairDiagnosis:
         }
         return {**diagnoses, **added}
 
-    def _with_reference(self, diagnoses: dict[str, Diagnosis]) -> dict[str, Diagnosis]:
+    def _with_reference(self, diagnoses: _Diagnoses) -> _Diagnoses:
         """With what the reference's own session adds to its graph, where that is worth a look."""
         due = [name for name, each in diagnoses.items() if each.is_worth_a_look("reference")]
         if not due:
@@ -153,6 +157,16 @@ class _PairDiagnosis:
             place = None if first is None else replace(first, leg="reference")
             changed[name] = _added(diagnoses[name], place, causes, finding.notes)
         return changed
+
+
+def _safely(look: Callable[[], _Diagnoses], otherwise: _Diagnoses) -> _Diagnoses:
+    """What a look gives. Files can be odd in ways that nobody thought of, and a budget is worth having."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - see above
+        said = next(iter(str(error).splitlines()), "")
+        note = f"a part of the diagnosis failed: {type(error).__name__}: {said}"
+        return {name: replace(each, notes=(*each.notes, note)) for name, each in otherwise.items()}
 
 
 def _size(results: Results, diagnosis: Diagnosis) -> float:

@@ -53,7 +53,7 @@ class OnnxReferenceSide(CandidateSide):
             case RunReference():
                 return self._run_reference(request)
             case Diagnose() | MeasureNoise() | MeasureLatency():
-                return self._measured(request)
+                return self._after_a_run(request)
             case _:
                 raise Unable("tool", f"an ONNX reference's worker was sent {type(request).__name__}")
 
@@ -124,7 +124,7 @@ class OnnxReferenceSide(CandidateSide):
         feeds = read_inputs(session, request.call.inputs, request.component)
         return diagnose_pair(request, self._pair(request.component), feeds)
 
-    def _measured(self, request: Diagnose | MeasureNoise | MeasureLatency) -> Answer:
+    def _after_a_run(self, request: Diagnose | MeasureNoise | MeasureLatency) -> Answer:
         match request:
             case Diagnose():
                 return self._diagnose_call(request)

@@ -137,6 +137,21 @@ def test_a_comparison_is_given_once_but_for_a_name(folder: SpecFolder) -> None:
     assert labels == ["torch@cpu~onnxruntime@cpu", "torch@cpu~onnxruntime(again)@cpu"]
 
 
+def test_files_of_one_name_need_a_name(folder: SpecFolder) -> None:
+    (folder.root / "other").mkdir()
+    (folder.root / "other" / "model.onnx").touch()
+    sides = [
+        f"{{backend: onnxruntime, device: cpu, onnx: {path}}}" for path in ("model.onnx", "other/model.onnx")
+    ]
+    text = pair(candidate=sides[0]) + PAIR.format("torch@cpu", sides[1])
+    with pytest.raises(SpecError) as raised:
+        plan(folder.load(text))
+    assert "could not tell this comparison" in raised.value.problem
+    assert place(raised.value) == (text.count("\n"), 5)
+    named = sides[1].replace("cpu,", "cpu, name: other,")
+    assert len(plan(folder.load(pair(candidate=sides[0]) + PAIR.format("torch@cpu", named))).comparisons) == 2
+
+
 def test_a_model_is_needed_where_there_is_torch(folder: SpecFolder) -> None:
     without = pair().replace("model: {target: model.py:build}\n", "")
     (error,) = folder.errors(without)
