@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from statistics import median
 
+from msgspec.structs import replace
+
 from parity.errors import ParityError, SpecError
-from parity.judging import Floors, compare_outputs
+from parity.judging import Floors, compare_outputs, judge_performance
+from parity.judging.loops import Judge, judge_loop, loops_of
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
@@ -21,7 +25,14 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
-from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
+from parity.records.results import (
+    CaseResult,
+    OutputResult,
+    PerformanceCheck,
+    Problem,
+    SidePerformance,
+    Status,
+)
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import InputSet, TensorRecord
 
@@ -64,9 +75,14 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
     assert isinstance(set_run.candidate, Ran)
     for component in plan.components:
         calls = [call for call in set_run.reference.calls if call.component == component.name]
-        for call in calls:
-            outputs = _judge_call(plan, run, set_run, component, call)
-            yield _case(plan, run.device, set_run, call.subject, outputs)
+        if component.loop is not None:
+            for subject, steps in loops_of(component, set_run.reference):
+                outputs = _judge_loop(plan, run, set_run, component, steps)
+                yield _case(plan, run.device, set_run, subject, outputs)
+        else:
+            for call in calls:
+                outputs = _judge_call(plan, run, set_run, component, call)
+                yield _case(plan, run.device, set_run, call.subject, outputs)
         if not calls:
             never = Problem(
                 kind="user-code",
@@ -89,7 +105,8 @@ def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Prob
     if not isinstance(set_run.inputs, InputSet):
         yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
     if not isinstance(set_run.reference, Ran):
-        yield _problem(set_run.reference, f"running the reference on {device}", inputs)
+        at = _about(plan, set_run.reference) or inputs
+        yield _problem(set_run.reference, f"running the reference on {device}", at)
     if not isinstance(run.candidate, Loaded):
         yield _problem(run.candidate, f"starting ONNX Runtime on {device}", plan.at("devices"))
     for component in plan.components:
@@ -101,13 +118,19 @@ def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Prob
         if not isinstance(session, SessionOpened):
             yield _problem(session, f"opening the ONNX file{of_name}", at)
     if not isinstance(set_run.candidate, Ran):
-        yield _problem(set_run.candidate, f"running the candidate on {device}", inputs)
+        at = _about(plan, set_run.candidate) or inputs
+        yield _problem(set_run.candidate, f"running the candidate on {device}", at)
     for side, latency in (
         ("reference", set_run.reference_latency),
         ("candidate", set_run.candidate_latency),
     ):
         if latency is not None and not isinstance(latency, Latency):
             yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
+
+
+def _about(plan: SuitePlan, outcome: Ran | Unanswered | None) -> str:
+    """The place of the key that a worker's error is about, where it says which."""
+    return plan.at(outcome.about) if isinstance(outcome, Failed) and outcome.about else ""
 
 
 def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
@@ -120,16 +143,40 @@ def _judge_call(
     plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, call: StageCall
 ) -> tuple[OutputResult, ...] | Problem:
     """One component alone, on the reference's own tensors."""
-    session = run.sessions[component.name]
-    assert isinstance(session, SessionOpened)
     assert isinstance(set_run.candidate, Ran)
     theirs = [c for c in set_run.candidate.calls if (c.component, c.index) == (call.component, call.index)]
+    judge = _judge_of(plan, run, set_run, component)
+    return _unless_wrong(plan, component, lambda: judge(call, theirs[0] if theirs else None))
+
+
+def _judge_loop(
+    plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, steps: tuple[StageCall, ...]
+) -> tuple[OutputResult, ...] | Problem:
+    """All steps of a component with state."""
+    assert isinstance(set_run.candidate, Ran)
+    candidate, judge = set_run.candidate, _judge_of(plan, run, set_run, component)
+    return _unless_wrong(plan, component, lambda: judge_loop(steps, candidate, judge))
+
+
+def _judge_of(plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob) -> Judge:
+    session = run.sessions[component.name]
+    assert isinstance(session, SessionOpened)
     # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
     mapping = component.outputs if plan.pipeline is None else {}
-    try:
-        pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
-        floors = _floors(set_run, call.subject)
+
+    def judge(ours: StageCall, theirs: StageCall | None) -> tuple[OutputResult, ...]:
+        pairs = pair(session.outputs, ours.outputs, theirs.outputs if theirs else (), mapping)
+        floors = _floors(set_run, ours.subject)
         return compare_outputs(pairs, plan.tolerances[component.name], plan.spec_file, floors)
+
+    return judge
+
+
+def _unless_wrong(
+    plan: SuitePlan, component: ComponentJob, judge: Callable[[], tuple[OutputResult, ...]]
+) -> tuple[OutputResult, ...] | Problem:
+    try:
+        return judge()
     except ParityError as error:
         key = "outputs" if component.name == MODEL else f"components.{component.name}.outputs"
         return _not_compared(error, plan.at(key))
@@ -189,6 +236,7 @@ def _case(
         reference_performance=_performance(set_run.reference, set_run.reference_latency, whole),
         candidate_performance=_performance(set_run.candidate, set_run.candidate_latency, whole),
         duration_s=set_run.seconds if whole else 0.0,
+        performance=_limits(plan, device, set_run) if whole and problem is None else (),
     )
 
 
@@ -211,11 +259,30 @@ def _performance(
     """Of the chain or the model: a component alone is not timed."""
     if not whole or not isinstance(run, Ran):
         return SidePerformance()
-    timed = latency if isinstance(latency, Latency) and latency.seconds else None
-    return SidePerformance(
-        latency_ms=1e3 * median(timed.seconds) if timed else None,
-        runs=len(timed.seconds) if timed else 0,
-        warmup=timed.warmup if timed else 0,
-        peak_rss_bytes=run.peak_rss_bytes,
-        peak_device_bytes=run.peak_device_bytes,
+    found = SidePerformance(peak_rss_bytes=run.peak_rss_bytes, peak_device_bytes=run.peak_device_bytes)
+    if not isinstance(latency, Latency) or not latency.seconds:
+        return found
+    return replace(
+        found,
+        latency_ms=1e3 * median(latency.seconds),
+        latency_min_ms=1e3 * min(latency.seconds),
+        latency_p90_ms=1e3 * _quantile(latency.seconds, 0.9),
+        runs=len(latency.seconds),
+        warmup=latency.warmup,
+        own_bytes=latency.own_bytes,
+        device_bytes=latency.device_bytes,
     )
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """The least value that `share` of the values are not above."""
+    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
+
+
+def _limits(plan: SuitePlan, device: str, set_run: SetRun) -> tuple[PerformanceCheck, ...]:
+    """The limits of latency and memory, in the input sets that were timed."""
+    reference, candidate = set_run.reference_latency, set_run.candidate_latency
+    if not isinstance(reference, Latency) or not isinstance(candidate, Latency):
+        return ()
+    on_gpu = device != "cpu"
+    return judge_performance(plan.latency, reference, candidate, on_gpu=on_gpu, places=plan.places)

@@ -21,6 +21,7 @@ from parity.records.jobs import (
     Numerics,
     OnnxRuntimeOptions,
 )
+from parity.records.loops import LoopJob
 from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
 from parity.spec import distributions, numerics
@@ -28,7 +29,7 @@ from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
-from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ExportSpec, LoopSpec, ModelSpec, OnnxSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
 from parity.spec.tolerances import ToleranceSpec
@@ -66,7 +67,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         ),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
-        latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
+        latency=LatencyPlan(**spec.performance.model_dump()),
         places=places.dotted(),
         diagnose=spec.diagnose,
     )
@@ -98,10 +99,11 @@ def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[Comp
     if spec.components is None:
         assert spec.model is not None
         assert spec.onnx is not None
-        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, base, settings)
+        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, spec.loop, base, settings)
         return
     for name, component in spec.components.items():
-        yield _component(name, component.model, component.onnx, component.outputs, base, settings)
+        outputs, loop = component.outputs, component.loop
+        yield _component(name, component.model, component.onnx, outputs, loop, base, settings)
 
 
 def _component(
@@ -109,6 +111,7 @@ def _component(
     model: ModelSpec,
     onnx: OnnxSpec,
     outputs: Mapping[str, str] | None,
+    loop: LoopSpec | None,
     base: FilePath,
     settings: Numerics,
 ) -> ComponentJob:
@@ -123,7 +126,12 @@ def _component(
     )
     export = _export(onnx.export, settings) if onnx.export is not None else None
     return ComponentJob(
-        name=name, model=job, onnx=str(base / onnx.path), export=export, outputs=dict(outputs or {})
+        name=name,
+        model=job,
+        onnx=str(base / onnx.path),
+        export=export,
+        outputs=dict(outputs or {}),
+        loop=LoopJob(**loop.model_dump()) if loop is not None else None,
     )
 
 

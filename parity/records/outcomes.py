@@ -43,18 +43,26 @@ class Exported(Record, tag="exported"):
 
 
 class Ran(Record, tag="ran"):
-    """`calls` of components, and the chain's `outputs`; without a chain, None."""
+    """`calls` of components, and the chain's `outputs`; without a chain, None.
+
+    `free` are the candidate's steps of loops on its own state, where the same of `calls` had the reference's.
+    """
 
     calls: tuple[StageCall, ...]
     outputs: tuple[TensorRecord, ...] | None
     seconds: float
     peak_rss_bytes: int  # of the worker process during this run
     peak_device_bytes: int | None = None  # allocated on the accelerator by PyTorch; None on the CPU
+    free: tuple[StageCall, ...] = ()
 
 
 class Latency(Record, tag="latency"):
+    """`own_bytes` is the peak of resident memory, less what the worker held before it loaded a model."""
+
     seconds: tuple[float, ...]  # each timed run, synchronized, without the warm-up
     warmup: int
+    own_bytes: int | None = None
+    device_bytes: int | None = None  # of the process on the accelerator, as its driver counts them
 
 
 class Diagnosed(Record, tag="diagnosed"):
@@ -123,6 +131,7 @@ class Failed(Record, tag="failed"):
     problem: str
     fix: str = ""
     detail: str = ""  # traceback or the library's own words
+    about: str = ""  # key of the specification that is wrong, as in `SuitePlan.places`; empty: not known
 
 
 class Crashed(Record, tag="crashed"):

@@ -21,7 +21,7 @@ from parity.spec import unsupported
 from parity.spec.inputs import InputsSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
-from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, LoopSpec, ModelSpec, OnnxSpec
 from parity.spec.numerics import PRESETS
 from parity.spec.schema import Spec
 from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
@@ -34,6 +34,7 @@ _SECTIONS: dict[type[BaseModel], str] = {
     OnnxSpec: "onnx",
     ExportSpec: "export",
     ComponentSpec: "components-and-pipeline",
+    LoopSpec: "loop",
     InputsSpec: "inputs",
     TensorSpec: "generated-tensors",
     NumericsSpec: "numerics",

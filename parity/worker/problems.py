@@ -17,11 +17,14 @@ class Unable(Exception):
         problem: what is wrong, one sentence without a full stop.
         fix: how to mend it.
         detail: a library's own words or a traceback.
+        about: the key of the specification that is wrong, dotted, where one is.
     """
 
-    def __init__(self, reason: Reason, problem: str, *, fix: str = "", detail: str = "") -> None:
+    def __init__(
+        self, reason: Reason, problem: str, *, fix: str = "", detail: str = "", about: str = ""
+    ) -> None:
         super().__init__(problem)
-        self.reason, self.problem, self.fix, self.detail = reason, problem, fix, detail
+        self.reason, self.problem, self.fix, self.detail, self.about = reason, problem, fix, detail, about
 
 
 @contextmanager
