@@ -1,16 +1,13 @@
-"""Runs of one device -> one result for each case: each component call, and the chain or the model."""
+"""Runs of one comparison -> one result for each case: each component call, and the chain or the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import ceil
-from statistics import median
-
-from msgspec.structs import replace
+from collections.abc import Callable, Iterator
 
 from parity.errors import ParityError, SpecError
-from parity.judging import Floors, compare_outputs, judge_performance
+from parity.judging import Floors, compare_outputs
 from parity.judging.loops import Judge, judge_loop, loops_of
+from parity.judging.performance import Cost, judge_performance, side_performance
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
@@ -25,22 +22,16 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
-from parity.records.results import (
-    CaseResult,
-    OutputResult,
-    PerformanceCheck,
-    Problem,
-    SidePerformance,
-    Status,
-)
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Status
+from parity.records.runs import ComparisonRun, SetRun
+from parity.records.sides import Comparison
 from parity.records.tensors import InputSet, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
 
 
-def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
-    """Every case of one suite on one device. A case that could not be judged says why."""
+def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult]:
+    """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
         for set_run in run.sets:
@@ -50,26 +41,31 @@ def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
     for set_id in known or (_UNKNOWN_SETS,):
         for subject in plan.subjects:
             yield _case(
-                plan, run.device, SetRun(id=set_id, inputs=InputSet(id=set_id, tensors=())), subject, blocked
+                plan,
+                run.comparison,
+                SetRun(id=set_id, inputs=InputSet(id=set_id, tensors=())),
+                subject,
+                blocked,
             )
 
 
-def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
+def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
         key = "model" if plan.pipeline is None else "components"
         if isinstance(run.reference, Failed) and run.reference.reason == "device":
-            key = "devices"
-        return problem_of(run.reference, f"loading the reference on {run.device}", plan.at(key))
+            key = run.comparison.key
+        where = run.comparison.reference.device
+        return problem_of(run.reference, f"loading the reference on {where}", plan.at(key))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
 
 
-def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[CaseResult]:
+def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[CaseResult]:
     problem = _what_blocks_set(plan, run, set_run)
     if problem is not None:
         for subject in plan.subjects:
-            yield _case(plan, run.device, set_run, subject, problem)
+            yield _case(plan, run.comparison, set_run, subject, problem)
         return
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
@@ -78,11 +74,11 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
         if component.loop is not None:
             for subject, steps in loops_of(component, set_run.reference):
                 outputs = _judge_loop(plan, run, set_run, component, steps)
-                yield _case(plan, run.device, set_run, subject, outputs)
+                yield _case(plan, run.comparison, set_run, subject, outputs)
         else:
             for call in calls:
                 outputs = _judge_call(plan, run, set_run, component, call)
-                yield _case(plan, run.device, set_run, call.subject, outputs)
+                yield _case(plan, run.comparison, set_run, call.subject, outputs)
         if not calls:
             never = Problem(
                 kind="user-code",
@@ -90,25 +86,27 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
                 at=plan.at("pipeline"),
                 fix="call it, or take it out of the specification: what is not run is not verified",
             )
-            yield _case(plan, run.device, set_run, component.name, never)
+            yield _case(plan, run.comparison, set_run, component.name, never)
     if plan.pipeline is not None:
-        yield _case(plan, run.device, set_run, PIPELINE, _judge_chain(plan, set_run))
+        yield _case(plan, run.comparison, set_run, PIPELINE, _judge_chain(plan, set_run))
 
 
-def _what_blocks_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Problem | None:
+def _what_blocks_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Problem | None:
     """The first thing, in the order of the data, that kept this input set from being compared."""
     return next(_blockers(plan, run, set_run), None)
 
 
-def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Problem]:
-    inputs, device = plan.at("inputs"), run.device
+def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[Problem]:
+    inputs, sides = plan.at("inputs"), run.comparison
     if not isinstance(set_run.inputs, InputSet):
         yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
     if not isinstance(set_run.reference, Ran):
         at = _about(plan, set_run.reference) or inputs
-        yield _problem(set_run.reference, f"running the reference on {device}", at)
+        yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", at)
     if not isinstance(run.candidate, Loaded):
-        yield _problem(run.candidate, f"starting ONNX Runtime on {device}", plan.at("devices"))
+        yield _problem(
+            run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", plan.at(sides.key)
+        )
     for component in plan.components:
         export, session = run.exports.get(component.name), run.sessions.get(component.name)
         of_name = "" if component.name == MODEL else f" of {component.name}"
@@ -119,10 +117,10 @@ def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Prob
             yield _problem(session, f"opening the ONNX file{of_name}", at)
     if not isinstance(set_run.candidate, Ran):
         at = _about(plan, set_run.candidate) or inputs
-        yield _problem(set_run.candidate, f"running the candidate on {device}", at)
-    for side, latency in (
-        ("reference", set_run.reference_latency),
-        ("candidate", set_run.candidate_latency),
+        yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", at)
+    for side, device, latency in (
+        ("reference", sides.reference.device, set_run.reference_latency),
+        ("candidate", sides.candidate.device, set_run.candidate_latency),
     ):
         if latency is not None and not isinstance(latency, Latency):
             yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
@@ -140,7 +138,7 @@ def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
 
 
 def _judge_call(
-    plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, call: StageCall
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob, call: StageCall
 ) -> tuple[OutputResult, ...] | Problem:
     """One component alone, on the reference's own tensors."""
     assert isinstance(set_run.candidate, Ran)
@@ -150,7 +148,11 @@ def _judge_call(
 
 
 def _judge_loop(
-    plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, steps: tuple[StageCall, ...]
+    plan: SuitePlan,
+    run: ComparisonRun,
+    set_run: SetRun,
+    component: ComponentJob,
+    steps: tuple[StageCall, ...],
 ) -> tuple[OutputResult, ...] | Problem:
     """All steps of a component with state."""
     assert isinstance(set_run.candidate, Ran)
@@ -158,7 +160,7 @@ def _judge_loop(
     return _unless_wrong(plan, component, lambda: judge_loop(steps, candidate, judge))
 
 
-def _judge_of(plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob) -> Judge:
+def _judge_of(plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob) -> Judge:
     session = run.sessions[component.name]
     assert isinstance(session, SessionOpened)
     # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
@@ -211,7 +213,7 @@ def _not_compared(error: ParityError, at: str) -> Problem:
 
 def _case(
     plan: SuitePlan,
-    device: str,
+    sides: Comparison,
     set_run: SetRun,
     subject: str,
     judged: tuple[OutputResult, ...] | Problem,
@@ -222,21 +224,21 @@ def _case(
         problem = Problem(kind="model", message="there is no output to compare", fix="return a tensor")
     whole = subject in {MODEL, PIPELINE}
     return CaseResult(
-        id=case_id(plan.name, device, set_run.id, subject),
+        id=case_id(plan.name, sides.label, set_run.id, subject),
         suite=plan.name,
         subject=subject,
-        device=device,
-        reference=f"torch@{device}",
-        candidate=f"onnxruntime@{device}",
+        device=sides.candidate.device,
+        reference=sides.reference.text,
+        candidate=sides.candidate.text,
         input_set=set_run.id,
         status="error" if problem else _status(outputs),
         inputs=_inputs(set_run, subject),
         outputs=outputs,
         problem=problem,
-        reference_performance=_performance(set_run.reference, set_run.reference_latency, whole),
-        candidate_performance=_performance(set_run.candidate, set_run.candidate_latency, whole),
+        reference_performance=side_performance(set_run.reference, set_run.reference_latency, whole),
+        candidate_performance=side_performance(set_run.candidate, set_run.candidate_latency, whole),
         duration_s=set_run.seconds if whole else 0.0,
-        performance=_limits(plan, device, set_run) if whole and problem is None else (),
+        performance=_limits(plan, sides, set_run) if whole and problem is None else (),
     )
 
 
@@ -253,36 +255,14 @@ def _inputs(set_run: SetRun, subject: str) -> tuple[TensorRecord, ...]:
     return ()
 
 
-def _performance(
-    run: Ran | Unanswered | None, latency: Latency | Unanswered | None, whole: bool
-) -> SidePerformance:
-    """Of the chain or the model: a component alone is not timed."""
-    if not whole or not isinstance(run, Ran):
-        return SidePerformance()
-    found = SidePerformance(peak_rss_bytes=run.peak_rss_bytes, peak_device_bytes=run.peak_device_bytes)
-    if not isinstance(latency, Latency) or not latency.seconds:
-        return found
-    return replace(
-        found,
-        latency_ms=1e3 * median(latency.seconds),
-        latency_min_ms=1e3 * min(latency.seconds),
-        latency_p90_ms=1e3 * _quantile(latency.seconds, 0.9),
-        runs=len(latency.seconds),
-        warmup=latency.warmup,
-        own_bytes=latency.own_bytes,
-        device_bytes=latency.device_bytes,
-    )
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    """The least value that `share` of the values are not above."""
-    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
-
-
-def _limits(plan: SuitePlan, device: str, set_run: SetRun) -> tuple[PerformanceCheck, ...]:
+def _limits(plan: SuitePlan, sides: Comparison, set_run: SetRun) -> tuple[PerformanceCheck, ...]:
     """The limits of latency and memory, in the input sets that were timed."""
     reference, candidate = set_run.reference_latency, set_run.candidate_latency
     if not isinstance(reference, Latency) or not isinstance(candidate, Latency):
         return ()
-    on_gpu = device != "cpu"
-    return judge_performance(plan.latency, reference, candidate, on_gpu=on_gpu, places=plan.places)
+    return judge_performance(
+        plan.latency,
+        Cost(latency=reference, on_gpu=sides.reference.device != "cpu"),
+        Cost(latency=candidate, on_gpu=sides.candidate.device != "cpu"),
+        plan.places,
+    )

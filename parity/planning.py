@@ -24,12 +24,13 @@ from parity.records.jobs import (
 from parity.records.loops import LoopJob
 from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.records.sides import on_device
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
-from parity.spec.models import ExportSpec, LoopSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
 from parity.spec.tolerances import ToleranceSpec
@@ -50,21 +51,22 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
+    chosen = spec.devices if devices is None else _override(devices)
+    options = OnnxRuntimeOptions(
+        optimization=spec.onnxruntime.optimization,
+        provider_options=spec.onnxruntime.provider_options,
+        session_config=spec.onnxruntime.session_config,
+    )
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        devices=spec.devices if devices is None else _override(devices),
+        comparisons=tuple(on_device(device, options) for device in chosen),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=OnnxRuntimeOptions(
-            optimization=spec.onnxruntime.optimization,
-            provider_options=spec.onnxruntime.provider_options,
-            session_config=spec.onnxruntime.session_config,
-        ),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(**spec.performance.model_dump()),
@@ -99,39 +101,33 @@ def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[Comp
     if spec.components is None:
         assert spec.model is not None
         assert spec.onnx is not None
-        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, spec.loop, base, settings)
+        whole = ComponentSpec(model=spec.model, onnx=spec.onnx, outputs=spec.outputs, loop=spec.loop)
+        yield _component(MODEL, whole, base, settings)
         return
     for name, component in spec.components.items():
-        outputs, loop = component.outputs, component.loop
-        yield _component(name, component.model, component.onnx, outputs, loop, base, settings)
+        yield _component(name, component, base, settings)
 
 
-def _component(
-    name: str,
-    model: ModelSpec,
-    onnx: OnnxSpec,
-    outputs: Mapping[str, str] | None,
-    loop: LoopSpec | None,
-    base: FilePath,
-    settings: Numerics,
-) -> ComponentJob:
-    config = str(base / model.config) if isinstance(model.config, str) else model.config
-    job = ModelJob(
+def _component(name: str, component: ComponentSpec, base: FilePath, settings: Numerics) -> ComponentJob:
+    onnx, loop = component.onnx, component.loop
+    return ComponentJob(
+        name=name,
+        model=_model(component.model, base),
+        onnx=str(base / onnx.path),
+        export=_export(onnx.export, settings) if onnx.export is not None else None,
+        outputs=dict(component.outputs or {}),
+        loop=LoopJob(**loop.model_dump()) if loop is not None else None,
+    )
+
+
+def _model(model: ModelSpec, base: FilePath) -> ModelJob:
+    return ModelJob(
         loader=model.loader,
         target=model.target,
-        config=config,
+        config=str(base / model.config) if isinstance(model.config, str) else model.config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
         checkpoint_key=model.checkpoint_key,
-    )
-    export = _export(onnx.export, settings) if onnx.export is not None else None
-    return ComponentJob(
-        name=name,
-        model=job,
-        onnx=str(base / onnx.path),
-        export=export,
-        outputs=dict(outputs or {}),
-        loop=LoopJob(**loop.model_dump()) if loop is not None else None,
     )
 
 

@@ -1,12 +1,12 @@
 """Measured differences against stated tolerances: pure, and closed to whatever can't be measured.
 
 `tolerances` finds the rule of each output, `criteria` checks a measurement, `noise` has the limits that are
-multiples of a noise floor, `outputs` brings them together. `performance` judges what a run costs.
+multiples of a noise floor, `outputs` brings them together. `loops` judges the
+steps of models with state, `performance` what a run costs.
 """
 
 from .noise import Floors
 from .outputs import compare_outputs, judge_output
-from .performance import judge_performance
 from .tolerances import applied, resolve_tolerances
 
-__all__ = ["Floors", "applied", "compare_outputs", "judge_output", "judge_performance", "resolve_tolerances"]
+__all__ = ["Floors", "applied", "compare_outputs", "judge_output", "resolve_tolerances"]

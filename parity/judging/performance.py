@@ -7,31 +7,43 @@ runs. Sampling a slow minute fails neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import comb
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, comb
 from statistics import median
 
 from msgspec.structs import replace
 
-from parity.records.outcomes import Latency
+from parity.records.outcomes import Latency, Ran, Unanswered
 from parity.records.plan import LatencyPlan
-from parity.records.results import PerformanceCheck
+from parity.records.results import LimitName, PerformanceCheck, SidePerformance, Unit
 
 CONFIDENCE = 0.95  # that the median of the ratios is above its lower bound
 MARGIN_BYTES = 8 * 2**20  # that allocators and libraries take one time and not another
 SMALLEST_BYTES = 4 * MARGIN_BYTES  # of a reference that another can be a multiple of
 
-_Place = tuple[int | None, int | None]
-_NOWHERE: _Place = (None, None)
+_UNKNOWN: dict[Unit, str] = {
+    "bytes on the device": "the driver does not tell what a process holds of the GPU: a container needs "
+    "--pid=host",
+    "bytes on the host": "the system does not tell how much memory a process takes",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one side took in the runs that were timed."""
+
+    latency: Latency
+    on_gpu: bool
+
+    @property
+    def bytes(self) -> int | None:
+        """Peak memory of the device that it ran on; None: not known."""
+        return self.latency.device_bytes if self.on_gpu else self.latency.own_bytes
 
 
 def judge_performance(
-    plan: LatencyPlan,
-    reference: Latency,
-    candidate: Latency,
-    *,
-    on_gpu: bool,
-    places: dict[str, tuple[int, int]] | None = None,
+    plan: LatencyPlan, reference: Cost, candidate: Cost, places: Mapping[str, tuple[int, int]]
 ) -> tuple[PerformanceCheck, ...]:
     """One check for each limit of the plan.
 
@@ -39,18 +51,38 @@ def judge_performance(
         plan: has the limits.
         reference: its seconds are paired with the candidate's by position.
         candidate: as many seconds.
-        on_gpu: whether memory is the accelerator's.
         places: line and column of the keys of the specification.
     """
-    known = places or {}
     checks = []
     if plan.max_latency_ratio is not None:
-        place = known.get("performance.max_latency_ratio", _NOWHERE)
-        checks.append(_latency(plan.max_latency_ratio, reference.seconds, candidate.seconds, place))
+        ours, theirs = reference.latency.seconds, candidate.latency.seconds
+        checks.append(_latency(_check("max_latency_ratio", plan.max_latency_ratio, places), ours, theirs))
     if plan.max_memory_ratio is not None:
-        place = known.get("performance.max_memory_ratio", _NOWHERE)
-        checks.append(_memory(plan.max_memory_ratio, reference, candidate, on_gpu, place))
+        memory = _check("max_memory_ratio", plan.max_memory_ratio, places)
+        checks.append(_memory(memory, reference, candidate))
     return tuple(checks)
+
+
+def side_performance(
+    run: Ran | Unanswered | None, latency: Latency | Unanswered | None, whole: bool
+) -> SidePerformance:
+    """What the report says of one side; of the chain or the model, for a component alone is not timed."""
+    if not whole or not isinstance(run, Ran):
+        return SidePerformance()
+    found = SidePerformance(peak_rss_bytes=run.peak_rss_bytes, peak_device_bytes=run.peak_device_bytes)
+    if not isinstance(latency, Latency) or not latency.seconds:
+        return found
+    ordered = sorted(latency.seconds)
+    return replace(
+        found,
+        latency_ms=1e3 * median(ordered),
+        latency_min_ms=1e3 * ordered[0],
+        latency_p90_ms=1e3 * ordered[ceil(0.9 * len(ordered)) - 1],
+        runs=len(ordered),
+        warmup=latency.warmup,
+        own_bytes=latency.own_bytes,
+        device_bytes=latency.device_bytes,
+    )
 
 
 def lower_bound(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
@@ -65,12 +97,14 @@ def lower_bound(values: Sequence[float], confidence: float = CONFIDENCE) -> floa
     return sorted(values)[k - 1] if k else None
 
 
+def _check(name: LimitName, limit: float, places: Mapping[str, tuple[int, int]]) -> PerformanceCheck:
+    line, column = places.get(f"performance.{name}", (None, None))
+    return PerformanceCheck(limit_name=name, limit=limit, status="error", line=line, column=column)
+
+
 def _latency(
-    limit: float, reference: Sequence[float], candidate: Sequence[float], place: _Place
+    check: PerformanceCheck, reference: Sequence[float], candidate: Sequence[float]
 ) -> PerformanceCheck:
-    check = PerformanceCheck(
-        limit_name="max_latency_ratio", limit=limit, status="error", line=place[0], column=place[1]
-    )
     if not reference or not candidate:
         return replace(check, problem="no latency was measured")
     if min(reference) <= 0.0:
@@ -96,27 +130,15 @@ def _judged(check: PerformanceCheck, ratio: float, at_least: float, but: str) ->
     return replace(judged, ratio=ratio, at_least=at_least, problem=doubt)
 
 
-def _memory(
-    limit: float, reference: Latency, candidate: Latency, on_gpu: bool, place: _Place
-) -> PerformanceCheck:
-    ours = reference.device_bytes if on_gpu else reference.own_bytes
-    theirs = candidate.device_bytes if on_gpu else candidate.own_bytes
-    check = PerformanceCheck(
-        limit_name="max_memory_ratio",
-        limit=limit,
-        status="error",
-        reference=ours,
-        candidate=theirs,
-        unit="bytes on the device" if on_gpu else "bytes on the host",
-        line=place[0],
-        column=place[1],
-    )
-    return _with_verdict(check, ours, theirs)
-
-
-def _with_verdict(check: PerformanceCheck, ours: int | None, theirs: int | None) -> PerformanceCheck:
+def _memory(check: PerformanceCheck, reference: Cost, candidate: Cost) -> PerformanceCheck:
+    if reference.on_gpu != candidate.on_gpu:
+        problem = "one side's memory is the host's, the other's the GPU's: these are not to be compared"
+        return replace(check, problem=problem)
+    ours, theirs = reference.bytes, candidate.bytes
+    unit: Unit = "bytes on the device" if reference.on_gpu else "bytes on the host"
+    check = replace(check, reference=ours, candidate=theirs, unit=unit)
     if ours is None or theirs is None:
-        return replace(check, problem=_unknown(check))
+        return replace(check, problem=_UNKNOWN[unit])
     if ours < SMALLEST_BYTES:
         problem = (
             f"the reference takes {ours / 2**20:.1f} MiB of its own, and less than "
@@ -125,9 +147,3 @@ def _with_verdict(check: PerformanceCheck, ours: int | None, theirs: int | None)
         return replace(check, problem=problem)
     at_least = max(0, theirs - MARGIN_BYTES) / (ours + MARGIN_BYTES)
     return _judged(check, theirs / ours, at_least, "by no more than what allocators round")
-
-
-def _unknown(check: PerformanceCheck) -> str:
-    if check.unit == "bytes on the device":
-        return "the driver does not tell what a process holds of the GPU: a container needs --pid=host"
-    return "the system does not tell how much memory a process takes"

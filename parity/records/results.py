@@ -15,6 +15,8 @@ from .tensors import Record, TensorRecord
 SCHEMA_VERSION = 1
 
 Status = Literal["passed", "failed", "error", "skipped"]
+LimitName = Literal["max_latency_ratio", "max_memory_ratio"]
+Unit = Literal["ms", "bytes on the host", "bytes on the device"]
 
 
 class Tolerance(Record):
@@ -162,24 +164,24 @@ class PerformanceCheck(Record):
     exceeded where `at_least` is above it.
     """
 
-    limit_name: Literal["max_latency_ratio", "max_memory_ratio"]
+    limit_name: LimitName
     limit: float
     status: Status
     ratio: float | None = None
     at_least: float | None = None
     reference: float | None = None  # ms or bytes
     candidate: float | None = None
-    unit: Literal["ms", "bytes on the host", "bytes on the device"] = "ms"
+    unit: Unit = "ms"
     problem: str = ""  # why it could not be judged, or what else is to be said
     line: int | None = None  # of the limit in the specification
     column: int | None = None
 
 
 class CaseResult(Record):
-    id: str  # stable: suite/device/input set/subject
+    id: str  # stable: suite/comparison/input set/subject
     suite: str
     subject: str  # a component's name, or "pipeline" for the chain, or "model"
-    device: str
+    device: str  # of the candidate
     reference: str  # torch@cpu
     candidate: str  # onnxruntime@cpu
     input_set: str

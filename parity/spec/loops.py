@@ -1,4 +1,4 @@
-"""What a loop must agree on with itself and with the inputs; what only the ONNX file knows, a worker checks."""
+"""What a loop must agree on; what only the ONNX file knows is checked by a worker."""
 
 from __future__ import annotations
 

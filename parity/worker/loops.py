@@ -1,4 +1,4 @@
-"""Steps of a component with state: each step's outputs are inputs of the next. Of arrays and tensors alike."""
+"""Steps of a component with state: outputs of each are inputs of the next. Of arrays and tensors alike."""
 
 from __future__ import annotations
 

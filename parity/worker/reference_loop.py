@@ -1,4 +1,4 @@
-"""One call of a PyTorch component, and the steps of one with state: each is recorded like a call of its own."""
+"""One call of a PyTorch component, and the steps of one with state: each is recorded as a call."""
 
 from __future__ import annotations
 
