@@ -264,5 +264,5 @@ def _limits(plan: SuitePlan, sides: Comparison, set_run: SetRun) -> tuple[Perfor
         plan.latency,
         Cost(latency=reference, on_gpu=sides.reference.device != "cpu"),
         Cost(latency=candidate, on_gpu=sides.candidate.device != "cpu"),
-        plan.places,
+        plan.at,
     )

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 
+from msgspec.structs import replace
+
 from parity.errors import SpecError
 from parity.records.jobs import (
     MODEL,
@@ -33,8 +35,10 @@ from parity.spec.loading import LoadedSpec, base_of
 from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
+from parity.spec.settings import PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
+RUNS_OF_A_LIMIT = 15  # four of them may be slowed down, and the bound of the ratio still tells
 _NAME_LIMIT = 100  # characters of an input set's name: it names a folder
 
 
@@ -69,10 +73,17 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         numerics=settings,
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
-        latency=LatencyPlan(**spec.performance.model_dump()),
+        latency=_latency(spec.performance),
         places=places.dotted(),
         diagnose=spec.diagnose,
     )
+
+
+def _latency(performance: PerformanceSpec) -> LatencyPlan:
+    """More runs by default where a limit is judged by them: noise is to be told from it."""
+    plan = LatencyPlan(**performance.model_dump())
+    unsaid = "runs" not in performance.model_fields_set
+    return replace(plan, runs=RUNS_OF_A_LIMIT) if plan.is_judged and unsaid else plan
 
 
 def suite_name(spec_file: str) -> str:

@@ -7,7 +7,7 @@ runs. Sampling a slow minute fails neither.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, comb
 from statistics import median
@@ -43,7 +43,7 @@ class Cost:
 
 
 def judge_performance(
-    plan: LatencyPlan, reference: Cost, candidate: Cost, places: Mapping[str, tuple[int, int]]
+    plan: LatencyPlan, reference: Cost, candidate: Cost, at: Callable[[str], str]
 ) -> tuple[PerformanceCheck, ...]:
     """One check for each limit of the plan.
 
@@ -51,15 +51,15 @@ def judge_performance(
         plan: has the limits.
         reference: its seconds are paired with the candidate's by position.
         candidate: as many seconds.
-        places: line and column of the keys of the specification.
+        at: the place of a key of the specification.
     """
     checks = []
     if plan.max_latency_ratio is not None:
         ours, theirs = reference.latency.seconds, candidate.latency.seconds
-        checks.append(_latency(_check("max_latency_ratio", plan.max_latency_ratio, places), ours, theirs))
+        checks.append(_latency(_check("max_latency_ratio", plan.max_latency_ratio, at), ours, theirs))
     if plan.max_memory_ratio is not None:
-        memory = _check("max_memory_ratio", plan.max_memory_ratio, places)
-        checks.append(_memory(memory, reference, candidate))
+        check = _check("max_memory_ratio", plan.max_memory_ratio, at)
+        checks.append(_memory(check, reference, candidate))
     return tuple(checks)
 
 
@@ -97,9 +97,8 @@ def lower_bound(values: Sequence[float], confidence: float = CONFIDENCE) -> floa
     return sorted(values)[k - 1] if k else None
 
 
-def _check(name: LimitName, limit: float, places: Mapping[str, tuple[int, int]]) -> PerformanceCheck:
-    line, column = places.get(f"performance.{name}", (None, None))
-    return PerformanceCheck(limit_name=name, limit=limit, status="error", line=line, column=column)
+def _check(name: LimitName, limit: float, at: Callable[[str], str]) -> PerformanceCheck:
+    return PerformanceCheck(limit_name=name, limit=limit, status="error", at=at(f"performance.{name}"))
 
 
 def _latency(

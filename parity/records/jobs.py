@@ -220,7 +220,7 @@ class MeasureLatency(Record, tag="measure-latency"):
     """Times a case whole: the chain where there is one, else the model, of a loop all its steps.
 
     A case is timed in several requests, so that both sides take turns; what the first has prepared is kept
-    for those that follow it at once. `calls` are the reference's, whose inputs a loop without a pipeline takes.
+    for those that follow it at once. A loop without a pipeline takes the inputs of the reference's `calls`.
     """
 
     case: str

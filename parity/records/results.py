@@ -173,8 +173,7 @@ class PerformanceCheck(Record):
     candidate: float | None = None
     unit: Unit = "ms"
     problem: str = ""  # why it could not be judged, or what else is to be said
-    line: int | None = None  # of the limit in the specification
-    column: int | None = None
+    at: str = ""  # place of the limit: parity.yml:31:3
 
 
 class CaseResult(Record):

@@ -20,8 +20,8 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
-from . import budget, causes, figures, grouping, noise, selection, verdict, wording
-from .console_blocks import Marked, failure_block, passed_block, unjudged_block
+from . import budget, causes, figures, grouping, limits, noise, selection, steps, verdict, wording
+from .console_blocks import Marked, failure_block, limit_block, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
 from .selection import OutputRow, Pair
@@ -39,6 +39,7 @@ _WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
 _MOST_DETAILED = 3  # reasons of failed outputs with all their figures: it should stay one screen
 _MOST_BUDGETS = 8  # rows of outputs that passed
+_MOST_LOOPS = 12  # rows of outputs of loops
 
 
 def report_console(stream: TextIO | None = None) -> Console:
@@ -69,7 +70,13 @@ def print_report(
         console.print(_heading(report, pair), no_wrap=True, overflow="ellipsis")
         console.print(_outputs_table(of_pair, wide=console.width >= _WIDE))
         console.print()
+        if looped := [row for row in of_pair if row.worst.steps]:
+            console.print(_steps_table(looped))
+            console.print()
     _print_failures(report, rows, console, most=len(rows) if diagnosed else _MOST_DETAILED)
+    for exceeded in selection.exceeded(report):
+        console.print(limit_block(exceeded))
+        console.print()
     _print_budgets(rows, console, in_full=diagnosed)
     for entry in selection.unjudged(report):
         console.print(unjudged_block(entry))
@@ -78,6 +85,7 @@ def print_report(
         console.print(_performance_table(timed))
         console.print()
     asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
+    asides += limits.doubts(report)
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
         console.print(Marked(told, "·", "dim"))
@@ -201,18 +209,32 @@ def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:
 
 
 def _performance_table(rows: list[selection.PerformanceRow]) -> Table:
-    numbers = ("reference", "candidate", "ratio", "peak memory")
-    table = _table("latency", *(_numeric(name, 9) for name in numbers), "input set")
-    several = len({row.pair for row in rows}) > 1
+    """Two rows for each pair of sides: what each of them takes."""
+    on_gpu = limits.has_device_memory(rows)
+    columns = [("min", 9), ("median", 9), ("p90", 9), ("ratio", 7), ("own memory", 10)]
+    columns += [("on the GPU", 10)] if on_gpu else []
+    table = _table("latency", *(_numeric(name, width) for name, width in columns), "input set")
+    subjects = len({row.subject for row in rows}) > 1
     for row in rows:
-        table.add_row(
-            _line("  ", visible(row.subject), f"  {visible(str(row.pair))}" if several else ""),
-            Text(figures.milliseconds(row.reference.latency_ms)),
-            Text(figures.milliseconds(row.candidate.latency_ms)),
-            Text(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),
-            Text(f"{wording.peak_memory(row.reference)} → {wording.peak_memory(row.candidate)}", "dim"),
-            _line((visible(wording.timed_set(row)), "dim")),
-        )
+        named = f"{visible(row.subject)}  " if subjects else ""
+        for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
+            figures_of_side = [side.least, side.median, side.p90, side.ratio, side.host]
+            figures_of_side += [side.device] if on_gpu else []
+            table.add_row(
+                _line("  ", named, visible(side.side)), *map(Text, figures_of_side), _line((of_set, "dim"))
+            )
+    return table
+
+
+def _steps_table(rows: list[OutputRow]) -> Table:
+    """How the errors of the outputs of loops grow, a line for each."""
+    table = _table("steps", "")
+    for row in rows[:_MOST_LOOPS]:
+        beyond = row.status == "failed"
+        name = visible(wording.label(row.subject, row.name))
+        table.add_row(_line("  ", name), _line((steps.course(row.worst), "red" if beyond else "dim")))
+    if (rest := len(rows) - _MOST_LOOPS) > 0:
+        table.add_row(_line((f"  {figures.counted(rest, 'more output')}", "dim")), "")
     return table
 
 

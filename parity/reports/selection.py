@@ -9,13 +9,24 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from parity.records.diagnosis import Diagnosis
-from parity.records.results import CaseResult, OutputResult, Problem, Report, SidePerformance, Status
+from parity.records.results import (
+    CaseResult,
+    OutputResult,
+    PerformanceCheck,
+    Problem,
+    Report,
+    SidePerformance,
+    Status,
+)
 
 K = TypeVar("K", bound=Hashable)
 
 _WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
 OF_OUTPUT = "output"  # the kind of a problem that one output has, not the whole case
+OF_LIMIT = "limit"  # the kind of a problem that a limit of latency or memory has
 _NO_REASON = Problem(kind="skipped", message="no reason is given")
 _NO_CASE = Problem(kind="empty", message="no case of the suite was run")
 
@@ -77,6 +88,17 @@ class Unjudged:
     suite: str
     problem: Problem
     cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LimitRow:
+    """A limit of latency or memory of one subject, in the worst of the `cases` that it was judged in."""
+
+    pair: Pair
+    subject: str
+    check: PerformanceCheck
+    case: CaseResult
+    cases: tuple[CaseResult, ...]
 
 
 @dataclass(frozen=True)
@@ -168,8 +190,14 @@ def case_problems(case: CaseResult) -> list[Problem]:
         for output in case.outputs
         if output.status == "error"
     ]
+    problems += [
+        Problem(kind=OF_LIMIT, message=f"{check.limit_name}: {check.problem}", at=check.at)
+        for check in case.performance
+        if check.status == "error"
+    ]
     shown = {output.status for output in case.outputs}
-    if not problems and case.status != "skipped" and case.status not in shown:
+    judged = any(problem.kind != OF_LIMIT for problem in problems)
+    if not judged and case.status != "skipped" and case.status not in shown:
         problems.append(Problem(kind="tool", message=f"the case is {case.status}, and no output of it is"))
     return problems
 
@@ -190,6 +218,30 @@ def performance_rows(report: Report) -> list[PerformanceRow]:
         candidate = _with_peaks(slowest.candidate_performance, [c.candidate_performance for c in alike])
         rows.append(PerformanceRow(pair, subject, slowest.input_set, len(cases), reference, candidate))
     return rows
+
+
+def limit_rows(report: Report) -> list[LimitRow]:
+    """One row for each limit of each subject, in the order of the report."""
+    found: dict[tuple[Pair, str, str], list[tuple[PerformanceCheck, CaseResult]]] = {}
+    for case in report.cases:
+        for check in case.performance:
+            key = (pair_of(case), case.subject, check.limit_name)
+            found.setdefault(key, []).append((check, case))
+    rows = []
+    for (pair, subject, _), checks in found.items():
+        check, case = min(checks, key=lambda entry: _excess(entry[0]))
+        rows.append(LimitRow(pair, subject, check, case, tuple(case for _, case in checks)))
+    return rows
+
+
+def exceeded(report: Report) -> list[LimitRow]:
+    """The limits that the candidate is beyond."""
+    return [row for row in limit_rows(report) if row.check.status == "failed"]
+
+
+def _excess(check: PerformanceCheck) -> tuple[int, float]:
+    """Sorts the worst first."""
+    return _WORST_STATUS_FIRST.index(check.status), -(check.ratio or 0.0)
 
 
 def by_pair(rows: Iterable[OutputRow]) -> list[tuple[Pair, list[OutputRow]]]:
@@ -241,10 +293,8 @@ def _slowdown(case: CaseResult) -> float:
 
 
 def _with_peaks(timed: SidePerformance, alike: list[SidePerformance]) -> SidePerformance:
-    return SidePerformance(
-        latency_ms=timed.latency_ms,
-        runs=timed.runs,
-        warmup=timed.warmup,
+    return replace(
+        timed,
         peak_rss_bytes=max((s.peak_rss_bytes for s in alike if s.peak_rss_bytes is not None), default=None),
         peak_device_bytes=max(
             (s.peak_device_bytes for s in alike if s.peak_device_bytes is not None), default=None

@@ -99,7 +99,9 @@ class PerformanceSpec(SpecModel):
     """How latency and memory are measured, and how many times the reference's the candidate may take."""
 
     runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        5, description="Timed runs of each side; 0 measures no latency.", examples=[5]
+        5,
+        description="Timed runs of each side; 0 measures no latency. 15 by default where there is a limit.",
+        examples=[5],
     )
     warmup: Annotated[int, Field(ge=0, le=10_000)] = Field(
         1, description="Runs before them that are not timed.", examples=[1]

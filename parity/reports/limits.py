@@ -1,0 +1,88 @@
+"""Latency, memory and their limits in words and rows: what every report says about what a run costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parity.records.results import LimitName, PerformanceCheck, Report, SidePerformance
+
+from . import figures, wording
+from .selection import LimitRow, PerformanceRow, limit_rows
+
+_WHAT: dict[LimitName, str] = {"max_latency_ratio": "latency", "max_memory_ratio": "peak memory"}
+
+
+@dataclass(frozen=True)
+class SideRow:
+    """One side of a subject that was timed; `ratio` is empty on the reference's row.
+
+    `host` is what the process holds more than before it loaded a model; `device` what it holds of the GPU.
+    """
+
+    side: str
+    least: str
+    median: str
+    p90: str
+    host: str
+    device: str
+    ratio: str
+
+
+def side_rows(row: PerformanceRow) -> tuple[SideRow, SideRow]:
+    """The reference's row and the candidate's."""
+    ratio = figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)
+    return _side(row.pair.reference, row.reference, ""), _side(row.pair.candidate, row.candidate, ratio)
+
+
+def has_device_memory(rows: list[PerformanceRow]) -> bool:
+    """Whether any side has figures of a GPU's memory."""
+    return any(side.device_bytes for row in rows for side in (row.reference, row.candidate))
+
+
+def title(row: LimitRow) -> str:
+    """``latency 1.83 x the reference's``."""
+    return f"{_WHAT[row.check.limit_name]} {figures.number(row.check.ratio)} x the reference's"
+
+
+def facts(row: LimitRow) -> list[tuple[str, str]]:
+    """All figures of a limit, (name, text); a fact that does not apply has no text."""
+    check = row.check
+    at_least = f"{figures.number(check.at_least)} x" if check.at_least is not None else ""
+    sets = f"{row.case.input_set}, worst of {len(row.cases):,}" if len(row.cases) > 1 else row.case.input_set
+    return [
+        ("figures", f"{_amount(check, check.reference)} → {_amount(check, check.candidate)}"),
+        ("at least", f"{at_least}, noise allowed for" if at_least else ""),
+        ("limit", f"{check.limit_name} {figures.limit(check.limit)} at {check.at}"),
+        ("input set", sets),
+        ("note", check.problem),
+    ]
+
+
+def doubts(report: Report) -> list[tuple[str, str]]:
+    """Limits that a ratio is above, if not beyond doubt, (subject, note)."""
+    return [
+        (
+            wording.label(row.subject, row.check.limit_name),
+            f"{title(row)} is {row.check.problem} (limit {figures.limit(row.check.limit)} x)",
+        )
+        for row in limit_rows(report)
+        if row.check.status == "passed" and row.check.problem
+    ]
+
+
+def _amount(check: PerformanceCheck, value: float | None) -> str:
+    if check.unit == "ms" or value is None:
+        return figures.milliseconds(value)
+    return f"{figures.size(round(value))}{' on the device' if 'device' in check.unit else ''}"
+
+
+def _side(side: str, cost: SidePerformance, ratio: str) -> SideRow:
+    return SideRow(
+        side=side,
+        least=figures.milliseconds(cost.latency_min_ms),
+        median=figures.milliseconds(cost.latency_ms),
+        p90=figures.milliseconds(cost.latency_p90_ms),
+        host=figures.size(cost.own_bytes),
+        device=figures.size(cost.device_bytes),
+        ratio=ratio,
+    )
