@@ -108,18 +108,14 @@ def _latency(
         return replace(check, problem="no latency was measured")
     if min(reference) <= 0.0:
         return replace(check, problem="the reference took no time that the clock could see")
-    ratios = [theirs / ours for ours, theirs in zip(reference, candidate, strict=True)]
-    check = replace(
-        check,
-        ratio=median(ratios),
-        reference=1e3 * median(reference),
-        candidate=1e3 * median(candidate),
-    )
+    ours, theirs = median(reference), median(candidate)
+    check = replace(check, ratio=theirs / ours, reference=1e3 * ours, candidate=1e3 * theirs)
+    ratios = [slow / quick for quick, slow in zip(reference, candidate, strict=True)]
     bound = lower_bound(ratios)
     if bound is None:
         return replace(check, problem=f"{len(ratios)} runs are too few to tell a ratio from noise")
     at_least = min(bound, min(candidate) / min(reference))
-    return _judged(check, median(ratios), at_least, "noise could make that much of it: more runs would tell")
+    return _judged(check, theirs / ours, at_least, "noise could make that much of it: more runs would tell")
 
 
 def _judged(check: PerformanceCheck, ratio: float, at_least: float, but: str) -> PerformanceCheck:

@@ -159,9 +159,8 @@ class SidePerformance(Record):
 class PerformanceCheck(Record):
     """A limit on the candidate's cost in multiples of the reference's. `error`: it could not be judged.
 
-    Of latencies `ratio` is the median of the ratios of neighbouring runs, and `at_least` what it is at least,
-    noise allowed for: the lesser of its lower confidence bound and the ratio of the fastest runs. A limit is
-    exceeded where `at_least` is above it.
+    `ratio` is that of the medians, or of the peaks of memory; `at_least` what it is at least, noise allowed
+    for. The limit is exceeded where `at_least` is above it.
     """
 
     limit_name: LimitName

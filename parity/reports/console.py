@@ -82,7 +82,7 @@ def print_report(
         console.print(unjudged_block(entry))
         console.print()
     if timed := selection.performance_rows(report):
-        console.print(_performance_table(timed))
+        console.print(_performance_table(timed, wide=console.width >= _WIDE))
         console.print()
     asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
     asides += limits.doubts(report)
@@ -208,21 +208,18 @@ def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:
     return [row for row in rows if id(row) not in left_out], len(left_out)
 
 
-def _performance_table(rows: list[selection.PerformanceRow]) -> Table:
+def _performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> Table:
     """Two rows for each pair of sides: what each of them takes."""
-    on_gpu = limits.has_device_memory(rows)
-    columns = [("min", 9), ("median", 9), ("p90", 9), ("ratio", 7), ("own memory", 10)]
-    columns += [("on the GPU", 10)] if on_gpu else []
+    on_gpu, subjects = limits.has_device_memory(rows), len({row.subject for row in rows}) > 1
+    columns = [("min", 9), ("median", 9), ("p90", 9)] if wide else [("median", 9)]
+    columns += [("ratio", 7), ("own memory", 10), *([("on the GPU", 10)] if on_gpu else []), ("peak", 9)]
     table = _table("latency", *(_numeric(name, width) for name, width in columns), "input set")
-    subjects = len({row.subject for row in rows}) > 1
     for row in rows:
         named = f"{visible(row.subject)}  " if subjects else ""
         for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
-            figures_of_side = [side.least, side.median, side.p90, side.ratio, side.host]
-            figures_of_side += [side.device] if on_gpu else []
-            table.add_row(
-                _line("  ", named, visible(side.side)), *map(Text, figures_of_side), _line((of_set, "dim"))
-            )
+            told = [side.least, side.median, side.p90] if wide else [side.median]
+            told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
+            table.add_row(_line("  ", named, visible(side.side)), *map(Text, told), _line((of_set, "dim")))
     return table
 
 

@@ -16,7 +16,8 @@ _WHAT: dict[LimitName, str] = {"max_latency_ratio": "latency", "max_memory_ratio
 class SideRow:
     """One side of a subject that was timed; `ratio` is empty on the reference's row.
 
-    `host` is what the process holds more than before it loaded a model; `device` what it holds of the GPU.
+    `host` is what the process holds more than before it loaded a model, `device` what it holds of the GPU,
+    and `peak` all of its memory in any case that was run.
     """
 
     side: str
@@ -25,6 +26,7 @@ class SideRow:
     p90: str
     host: str
     device: str
+    peak: str
     ratio: str
 
 
@@ -84,5 +86,6 @@ def _side(side: str, cost: SidePerformance, ratio: str) -> SideRow:
         p90=figures.milliseconds(cost.latency_p90_ms),
         host=figures.size(cost.own_bytes),
         device=figures.size(cost.device_bytes),
+        peak=wording.peak_memory(cost),
         ratio=ratio,
     )

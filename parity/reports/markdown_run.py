@@ -31,10 +31,9 @@ def _performance(report: Report) -> Iterator[Section]:
     numeric.append("Peak memory")
     lines = []
     for entry in rows:
-        peaks = map(wording.peak_memory, (entry.reference, entry.candidate))
-        for side, peak in zip(limits.side_rows(entry), peaks, strict=True):
+        for side in limits.side_rows(entry):
             told = [side.least, side.median, side.p90, side.ratio, side.host]
-            told += [*([side.device] if on_gpu else []), peak]
+            told += [*([side.device] if on_gpu else []), side.peak]
             lines.append(
                 row(
                     [
