@@ -22,18 +22,18 @@ def place(output: OutputResult) -> str:
 def bars(steps: Sequence[StepResult]) -> str:
     """``▁▃▅▇█``: the error of each step on a logarithmic scale; ``!`` where it could not be measured.
 
-    Of more than 32 steps, the greatest of each of 32 stretches.
+    The scale is a decade at least: rounding that doubles is no growth. Of more than 32 steps, the greatest of
+    each of 32 stretches.
     """
     errors = [step.max_abs for step in _stretched(steps)]
     known = [log(error) for error in errors if error]
-    low, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
+    low = min(known, default=0.0)
+    span = max(max(known, default=0.0) - low, log(10))
 
     def bar(error: float | None) -> str:
         if error is None:
             return "!"
-        if error == 0:
-            return _BARS[0]
-        return _BARS[round((log(error) - low) / span * (len(_BARS) - 1))] if span else _BARS[0]
+        return _BARS[round((log(error) - low) / span * (len(_BARS) - 1)) if error else 0]
 
     return "".join(map(bar, errors))
 
