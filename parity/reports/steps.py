@@ -70,14 +70,14 @@ def facts(output: OutputResult) -> list[tuple[str, str]]:
 
 
 def course(output: OutputResult) -> str:
-    """``▁▃▅▇█ 1.2e-7 → 3.4e-5 over 8 steps, 1.9 x a step, beyond tolerance from step 3 on``."""
+    """``▁▃▅▇█ 1.2e-7 → 3.4e-5, 1.9 x a step, first beyond in step 3 of 8``; short, to fit beside a name."""
     steps = output.steps
     first, last = (figures.number(steps[at].max_abs) for at in (0, -1))
-    said = [f"{bars(steps)} {first} → {last} over {len(steps)} steps"]
+    said = [f"{bars(steps)} {first} → {last}"]
     if (factor := growth(steps)) is not None:
         said.append(f"{figures.number(factor)} x a step")
-    if (beyond := first_beyond(steps)) is not None:
-        said.append(f"first beyond tolerance in step {beyond}")
+    beyond = first_beyond(steps)
+    said.append(f"first beyond in step {beyond} of {len(steps)}" if beyond else f"{len(steps)} steps")
     return ", ".join(said)
 
 
