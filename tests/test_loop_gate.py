@@ -108,7 +108,7 @@ def test_a_stateful_lstm_over_eight_steps_passes(tmp_path: Path, exporter: str) 
         # Nothing has gone before the first step: on its own state it is the step alone.
         assert output["steps"][0]["max_abs"] == output["steps"][0]["alone_max_abs"]
     assert case["candidate_performance"]["latency_ms"] > 0
-    assert "x a step, 8 steps" in done.stdout
+    assert ", 8 steps, " in done.stdout
 
 
 def test_a_fault_in_the_recurrent_weight_is_found_and_its_growth_shown(tmp_path: Path) -> None:

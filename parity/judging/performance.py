@@ -131,7 +131,7 @@ def _memory(check: PerformanceCheck, reference: Cost, candidate: Cost) -> Perfor
         return replace(check, problem=problem)
     ours, theirs = reference.bytes, candidate.bytes
     unit: Unit = "bytes on the device" if reference.on_gpu else "bytes on the host"
-    check = replace(check, reference=ours, candidate=theirs, unit=unit)
+    check = replace(check, reference=_number(ours), candidate=_number(theirs), unit=unit)
     if ours is None or theirs is None:
         return replace(check, problem=_UNKNOWN[unit])
     if ours < SMALLEST_BYTES:
@@ -142,3 +142,8 @@ def _memory(check: PerformanceCheck, reference: Cost, candidate: Cost) -> Perfor
         return replace(check, problem=problem)
     at_least = max(0, theirs - MARGIN_BYTES) / (ours + MARGIN_BYTES)
     return _judged(check, theirs / ours, at_least, "by no more than what allocators round")
+
+
+def _number(size: int | None) -> float | None:
+    """As the record has it: what is written must be what is read."""
+    return None if size is None else float(size)

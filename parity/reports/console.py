@@ -219,7 +219,8 @@ def _performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> T
         for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
             told = [side.least, side.median, side.p90] if wide else [side.median]
             told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
-            table.add_row(_line("  ", named, visible(side.side)), *map(Text, told), _line((of_set, "dim")))
+            name = _line(("· ", "dim"), named, visible(side.side))
+            table.add_row(name, *map(Text, told), _line((of_set, "dim")))
     return table
 
 
@@ -227,9 +228,9 @@ def _steps_table(rows: list[OutputRow]) -> Table:
     """How the errors of the outputs of loops grow, a line for each."""
     table = _table("steps", "")
     for row in rows[:_MOST_LOOPS]:
-        beyond = row.status == "failed"
-        name = visible(wording.label(row.subject, row.name))
-        table.add_row(_line("  ", name), _line((steps.course(row.worst), "red" if beyond else "dim")))
+        mark, style = _MARKS[row.status]
+        name = _line("  ", (mark, style), " ", visible(wording.label(row.subject, row.name)))
+        table.add_row(name, _line((steps.course(row.worst), style if row.status == "failed" else "dim")))
     if (rest := len(rows) - _MOST_LOOPS) > 0:
         table.add_row(_line((f"  {figures.counted(rest, 'more output')}", "dim")), "")
     return table

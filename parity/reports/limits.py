@@ -52,7 +52,7 @@ def facts(row: LimitRow) -> list[tuple[str, str]]:
     at_least = f"{figures.number(check.at_least)} x" if check.at_least is not None else ""
     sets = f"{row.case.input_set}, worst of {len(row.cases):,}" if len(row.cases) > 1 else row.case.input_set
     return [
-        ("figures", f"{_amount(check, check.reference)} → {_amount(check, check.candidate)}"),
+        ("median" if check.unit == "ms" else "peak", amounts(check)),
         ("at least", f"{at_least}, noise allowed for" if at_least else ""),
         ("limit", f"{check.limit_name} {figures.limit(check.limit)} at {check.at}"),
         ("input set", sets),
@@ -60,12 +60,17 @@ def facts(row: LimitRow) -> list[tuple[str, str]]:
     ]
 
 
+def amounts(check: PerformanceCheck) -> str:
+    """``220 ms → 403 ms``, of the reference and of the candidate."""
+    return f"{_amount(check, check.reference)} → {_amount(check, check.candidate)}"
+
+
 def doubts(report: Report) -> list[tuple[str, str]]:
     """Limits that a ratio is above, if not beyond doubt, (subject, note)."""
     return [
         (
             wording.label(row.subject, row.check.limit_name),
-            f"{title(row)} is {row.check.problem} (limit {figures.limit(row.check.limit)} x)",
+            f"{title(row)} is {row.check.problem} (limit {figures.limit(row.check.limit)} x, {row.pair})",
         )
         for row in limit_rows(report)
         if row.check.status == "passed" and row.check.problem

@@ -25,7 +25,7 @@ def limits_exceeded(report: Report) -> Iterator[Section]:
         told = dict(limits.facts(entry))
         ratio = f"**{figures.number(entry.check.ratio)} x**"
         label = code(wording.label(entry.subject, entry.check.limit_name))
-        cells = [label, unbroken(told["figures"]), ratio, prose(told["at least"])]
+        cells = [label, unbroken(limits.amounts(entry.check)), ratio, prose(told["at least"])]
         cells += [f"{figures.limit(entry.check.limit)} x", code(entry.check.at), code(str(entry.pair))]
         lines.append(row(cells))
     columns = ["Limit", "Reference → candidate", "Ratio", "At least", "Allowed", "Stated at", "Sides"]

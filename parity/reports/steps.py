@@ -70,15 +70,16 @@ def facts(output: OutputResult) -> list[tuple[str, str]]:
 
 
 def course(output: OutputResult) -> str:
-    """``▁▃▅▇█ 1.2e-7 → 3.4e-5, 1.9 x a step, first beyond in step 3 of 8``; short, to fit beside a name."""
+    """``▁▃▅▇█ 1.2e-7 → 3.4e-5, first beyond in step 3 of 8, 1.9 x a step``; short, to fit beside a name."""
     steps = output.steps
     first, last = (figures.number(steps[at].max_abs) for at in (0, -1))
-    said = [f"{bars(steps)} {first} → {last}"]
-    if (factor := growth(steps)) is not None:
-        said.append(f"{figures.number(factor)} x a step")
-    beyond = first_beyond(steps)
-    said.append(f"first beyond in step {beyond} of {len(steps)}" if beyond else f"{len(steps)} steps")
-    return ", ".join(said)
+    beyond, factor = first_beyond(steps), growth(steps)
+    said = [
+        f"{bars(steps)} {first} → {last}",
+        f"first beyond in step {beyond} of {len(steps)}" if beyond else f"{len(steps)} steps",
+        f"{figures.number(factor)} x a step" if factor is not None else "",
+    ]
+    return ", ".join(part for part in said if part)
 
 
 def alone(steps: Sequence[StepResult]) -> str:
