@@ -27,6 +27,11 @@ def _performance(report: Report) -> Iterator[Section]:
     if not rows:
         return
     on_gpu = limits.has_device_memory(rows)
+    # Columns that are there only where the rows differ in them.
+    subjects, suites = (
+        len({entry.subject for entry in rows}) > 1,
+        len({entry.pair.suite for entry in rows}) > 1,
+    )
     numeric = ["Min", "Median", "90 %", "Ratio", "Own memory", *(["On the GPU"] if on_gpu else [])]
     numeric.append("Peak memory")
     lines = []
@@ -34,24 +39,17 @@ def _performance(report: Report) -> Iterator[Section]:
         for side in limits.side_rows(entry):
             told = [side.least, side.median, side.p90, side.ratio, side.host]
             told += [*([side.device] if on_gpu else []), side.peak]
-            lines.append(
-                row(
-                    [
-                        code(side.side),
-                        code(entry.subject),
-                        *map(unbroken, told),
-                        code(wording.timed_set(entry)),
-                        code(entry.pair.suite),
-                    ]
-                )
-            )
+            places = [code(entry.subject)] * subjects + [code(entry.pair.suite)] * suites
+            cells = [code(side.side), *map(unbroken, told), code(wording.timed_set(entry)), *places]
+            lines.append(row(cells))
     side_of = rows[0].reference
     runs = (
         f"{figures.counted(side_of.runs, 'run')} of each side, in turns, after {side_of.warmup} to warm up. "
         "Own memory is the peak while they ran, without what the process held before it loaded the model; "
         "peak memory is all of it, in any case that was run.\n\n"
     )
-    head = runs + table(["Side", "Timed", *numeric, "Input set", "Suite"], numeric)
+    columns = ["Side", *numeric, "Input set", *["Timed"] * subjects, *["Suite"] * suites]
+    head = runs + table(columns, numeric)
     yield folded("Latency and peak memory", head, lines, weight=60)
 
 

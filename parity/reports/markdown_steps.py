@@ -9,10 +9,14 @@ from parity.records.results import Report
 
 from . import figures, limits, selection, steps, wording
 from .document import Section, folded, row, table
-from .escaping import code, prose, unbroken
+from .escaping import code, unbroken
 from .selection import OutputRow
 
 _MOST_STEPS = 100  # rows of one output
+_ALONE = (
+    "\nAlone: the worst step on the reference's own state. Where that is within tolerance and the loop is "
+    "not, errors add up; else the step is at fault.\n"
+)
 
 
 def limits_exceeded(report: Report) -> Iterator[Section]:
@@ -22,14 +26,17 @@ def limits_exceeded(report: Report) -> Iterator[Section]:
         return
     lines = []
     for entry in rows:
-        told = dict(limits.facts(entry))
-        ratio = f"**{figures.number(entry.check.ratio)} x**"
-        label = code(wording.label(entry.subject, entry.check.limit_name))
-        cells = [label, unbroken(limits.amounts(entry.check)), ratio, prose(told["at least"])]
-        cells += [f"{figures.limit(entry.check.limit)} x", code(entry.check.at), code(str(entry.pair))]
-        lines.append(row(cells))
+        check = entry.check
+        cells = [code(wording.label(entry.subject, check.limit_name)), unbroken(limits.amounts(check))]
+        cells += [f"**{_times(check.ratio)}**", _times(check.at_least), _times(check.limit)]
+        lines.append(row([*cells, code(check.at), code(str(entry.pair))]))
     columns = ["Limit", "Reference → candidate", "Ratio", "At least", "Allowed", "Stated at", "Sides"]
-    yield Section(f"\n### Beyond its limit\n\n{table(columns, ['Ratio', 'Allowed'])}", lines, weight=88)
+    head = f"\n### Beyond its limit\n\n{table(columns, ['Ratio', 'At least', 'Allowed'])}"
+    yield Section(head, lines, weight=88)
+
+
+def _times(value: float | None) -> str:
+    return unbroken(f"{figures.number(value)} x") if value is not None else figures.MISSING
 
 
 def growth(rows: list[OutputRow]) -> Iterator[Section]:
@@ -44,12 +51,14 @@ def growth(rows: list[OutputRow]) -> Iterator[Section]:
         beyond, factor = steps.first_beyond(found), steps.growth(found)
         cells = [code(entry.subject)] * named + [code(entry.name), unbroken(steps.bars(found))]
         cells += [figures.number(found[at].max_abs) for at in (0, -1)]
-        cells += [f"{figures.number(factor)} x" if factor is not None else figures.MISSING]
-        cells += [str(beyond or figures.MISSING), prose(steps.alone(found))]
+        cells += [_times(factor), str(beyond or figures.MISSING)]
+        if (found_alone := steps.worst_alone(found)) is not None:
+            step = found_alone[1]
+            cells += [figures.number(step.alone_max_abs), unbroken(figures.factor(step.alone_factor))]
         lines.append(row(cells))
-    numeric = ["First step", "Last step", "Growth a step", "First beyond"]
-    columns = ["Component"] * named + ["Output", "Error by step", *numeric, "Each step alone"]
-    yield Section(f"\n### Steps\n\n{table(columns, numeric)}", lines, weight=75)
+    numeric = ["First", "Last", "A step", "Beyond from", "Alone", "Of tolerance"]
+    columns = ["Component"] * named + ["Output", "Error by step", *numeric]
+    yield Section(f"\n### Steps\n\n{table(columns, numeric)}", lines, _ALONE, weight=75)
 
 
 def every_step(rows: list[OutputRow]) -> Iterator[Section]:
