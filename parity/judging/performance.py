@@ -16,12 +16,15 @@ from msgspec.structs import replace
 
 from parity.records.outcomes import Latency, Ran, Unanswered
 from parity.records.plan import LatencyPlan
-from parity.records.results import LimitName, PerformanceCheck, SidePerformance, Unit
+from parity.records.results import LimitName, PerformanceCheck, SidePerformance, Status, Unit
 
 CONFIDENCE = 0.95  # that the median of the ratios is above its lower bound
 MARGIN_BYTES = 8 * 2**20  # that allocators and libraries take one time and not another
 SMALLEST_BYTES = 4 * MARGIN_BYTES  # of a reference that another can be a multiple of
 
+_NOISE = "above the limit, but noise could make that much of it: more runs would tell"
+_BUSY = "within the limit, but the reference was slowed down more than the candidate"
+_ROUNDED = "above the limit, but by no more than what allocators round"
 _UNKNOWN: dict[Unit, str] = {
     "bytes on the device": "the driver does not tell what a process holds of the GPU: a container needs "
     "--pid=host",
@@ -114,15 +117,18 @@ def _latency(
     bound = lower_bound(ratios)
     if bound is None:
         return replace(check, problem=f"{len(ratios)} runs are too few to tell a ratio from noise")
-    at_least = min(bound, min(candidate) / min(reference))
-    return _judged(check, theirs / ours, at_least, "noise could make that much of it: more runs would tell")
+    fastest = min(candidate) / min(reference)
+    judged = _judged(check, theirs / ours, min(bound, fastest), _NOISE)
+    if judged.status == "passed" and not judged.problem and fastest > check.limit:
+        return replace(judged, problem=f"{_BUSY}: the fastest runs are {fastest:.3g} x apart")
+    return judged
 
 
-def _judged(check: PerformanceCheck, ratio: float, at_least: float, but: str) -> PerformanceCheck:
+def _judged(check: PerformanceCheck, ratio: float, at_least: float, doubt: str) -> PerformanceCheck:
     """Failed where it is beyond doubt; a ratio above the limit that is not says so."""
-    judged = replace(check, status="failed" if at_least > check.limit else "passed")
-    doubt = f"above the limit, but {but}" if judged.status == "passed" and ratio > check.limit else ""
-    return replace(judged, ratio=ratio, at_least=at_least, problem=doubt)
+    status: Status = "failed" if at_least > check.limit else "passed"
+    problem = doubt if status == "passed" and ratio > check.limit else ""
+    return replace(check, status=status, ratio=ratio, at_least=at_least, problem=problem)
 
 
 def _memory(check: PerformanceCheck, reference: Cost, candidate: Cost) -> PerformanceCheck:
@@ -141,7 +147,7 @@ def _memory(check: PerformanceCheck, reference: Cost, candidate: Cost) -> Perfor
         )
         return replace(check, problem=problem)
     at_least = max(0, theirs - MARGIN_BYTES) / (ours + MARGIN_BYTES)
-    return _judged(check, theirs / ours, at_least, "by no more than what allocators round")
+    return _judged(check, theirs / ours, at_least, _ROUNDED)
 
 
 def _number(size: int | None) -> float | None:

@@ -66,7 +66,7 @@ def amounts(check: PerformanceCheck) -> str:
 
 
 def doubts(report: Report) -> list[tuple[str, str]]:
-    """Limits that a ratio is above, if not beyond doubt, (subject, note)."""
+    """Limits that are kept, if not beyond doubt, (subject, note)."""
     return [
         (
             wording.label(row.subject, row.check.limit_name),

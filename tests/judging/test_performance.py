@@ -90,6 +90,16 @@ def test_the_same_program_twice_hardly_ever_fails() -> None:
     assert failed <= 20
 
 
+def test_a_reference_that_was_slowed_down_is_seen() -> None:
+    """Most of its runs took a thousand times as long, on a machine with seven busy programs to a core."""
+    slowed = [0.37, 0.35, 0.34, 130.0, 0.31, 252.0, 232.0, 0.33, 82.1, 54.0, 0.3, 216.0, 47.0, 156.0, 189.0]
+    check = latency(2.5, slowed, QUIET[1])
+    assert check.status == "passed"
+    assert check.ratio is not None
+    assert check.ratio < 0.1
+    assert check.problem.endswith("the fastest runs are 2.8 x apart")
+
+
 @pytest.mark.parametrize("runs", [1, 4])
 def test_too_few_runs_are_not_judged(runs: int) -> None:
     check = latency(1.5, QUIET[0][:runs], QUIET[1][:runs])
