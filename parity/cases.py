@@ -70,16 +70,10 @@ def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
     for component in plan.components:
-        calls = [call for call in set_run.reference.calls if call.component == component.name]
-        if component.loop is not None:
-            for subject, steps in loops_of(component, set_run.reference):
-                outputs = _judge_loop(plan, run, set_run, component, steps)
-                yield _case(plan, run.comparison, set_run, subject, outputs)
-        else:
-            for call in calls:
-                outputs = _judge_call(plan, run, set_run, component, call)
-                yield _case(plan, run.comparison, set_run, call.subject, outputs)
-        if not calls:
+        judged = list(_judge_component(plan, run, set_run, component))
+        for subject, outputs in judged:
+            yield _case(plan, run.comparison, set_run, subject, outputs)
+        if not judged:
             never = Problem(
                 kind="user-code",
                 message=f"the pipeline never called the component {component.name!r}",
@@ -135,6 +129,20 @@ def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
     if outcome is None:
         return Problem(kind="tool", message=f"{doing}: it was never asked", fix="please report this")
     return problem_of(outcome, doing, at)
+
+
+def _judge_component(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob
+) -> Iterator[tuple[str, tuple[OutputResult, ...] | Problem]]:
+    """The subject and the verdict of each call, or of each loop."""
+    assert isinstance(set_run.reference, Ran)
+    if component.loop is not None:
+        for subject, steps in loops_of(component, set_run.reference):
+            yield subject, _judge_loop(plan, run, set_run, component, steps)
+        return
+    for call in set_run.reference.calls:
+        if call.component == component.name:
+            yield call.subject, _judge_call(plan, run, set_run, component, call)
 
 
 def _judge_call(

@@ -86,7 +86,7 @@ AxisNumber = Annotated[int, Field(ge=0, le=31)]
 class LoopSpec(SpecModel):
     """A model with state that is run step by step; each step's outputs become inputs of the next."""
 
-    steps: Annotated[int, Field(ge=2, le=10_000)] = Field(
+    steps: Annotated[int, Field(ge=2, le=1_000)] = Field(
         description="How many steps; the inputs are those of the first.", examples=[8]
     )
     state: Annotated[dict[Text, Text], Field(min_length=1)] = Field(

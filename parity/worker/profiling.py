@@ -59,6 +59,7 @@ class Meter:
     def __init__(self, *, on_gpu: bool) -> None:
         self._on_gpu = on_gpu
         self._not_the_models = resident_bytes()
+        self._weighed: Prepared | None = None  # whose memory on the GPU is known
 
     def leave_out(self, added: int) -> None:
         """Takes bytes off that the gate itself has come to hold since, such as an exporter."""
@@ -69,11 +70,13 @@ class Meter:
         trim()  # what an earlier run has left behind is not this one's
         with PeakMemory() as memory:
             latency = time_runs(prepared.run, prepared.synchronize, warmup, runs)
-        return replace(
-            latency,
-            own_bytes=max(0, memory.rss_bytes - self._not_the_models),
-            device_bytes=device_bytes(os.getpid()) if self._on_gpu else None,
-        )
+        on_device = None
+        if (
+            self._on_gpu and self._weighed is not prepared
+        ):  # arenas stay: once is enough, and it takes a while
+            on_device, self._weighed = device_bytes(os.getpid()), prepared
+        own = max(0, memory.rss_bytes - self._not_the_models)
+        return replace(latency, own_bytes=own, device_bytes=on_device)
 
 
 class PeakMemory:
