@@ -10,7 +10,8 @@ from pathlib import Path
 
 from parity.records.results import Report, Tolerance
 from parity.reports import budget, causes, figures, limits, selection, wording
-from parity.reports.selection import LimitRow, OutputRow, Unjudged
+from parity.reports.limits import LimitRow
+from parity.reports.selection import OutputRow, Unjudged
 
 from .workflow_commands import Level, command
 
@@ -46,7 +47,7 @@ def all_annotations(report: Report, workspace: Path | None = None) -> list[Annot
         workspace: the checkout's folder, which paths of the report may start with.
     """
     rows = selection.failed(selection.output_rows(report))
-    problems, exceeded = selection.unjudged(report), selection.exceeded(report)
+    problems, exceeded = selection.unjudged(report), limits.exceeded(report)
     skipped = selection.skipped(report)
     # One more than there is room for shows that there are more.
     errors = [_of_output(report, row, workspace) for row in rows[: MOST + 1]]

@@ -74,7 +74,7 @@ def print_report(
             console.print(_steps_table(looped))
             console.print()
     _print_failures(report, rows, console, most=len(rows) if diagnosed else _MOST_DETAILED)
-    for exceeded in selection.exceeded(report):
+    for exceeded in limits.exceeded(report):
         console.print(limit_block(exceeded))
         console.print()
     _print_budgets(rows, console, in_full=diagnosed)

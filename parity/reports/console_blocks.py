@@ -14,7 +14,8 @@ from parity.records.results import Report
 from . import budget, causes, figures, limits, modules, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
-from .selection import Diagnosed, LimitRow, OutputRow, Unjudged
+from .limits import LimitRow
+from .selection import Diagnosed, OutputRow, Unjudged
 
 # Of facts that are looked for first, and of those that are looked for last.
 _STYLES = {

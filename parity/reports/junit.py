@@ -132,7 +132,7 @@ def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
 
 def _limit(case: CaseResult, check: PerformanceCheck, classname: str, spec: str) -> TestCase:
     """A limit of latency or memory; it takes no time of its own, for the outputs share the case's."""
-    row = selection.LimitRow(selection.pair_of(case), case.subject, check, case, (case,))
+    row = limits.LimitRow(selection.pair_of(case), case.subject, check, case, (case,))
     line = _LINE.search(check.at)
     entry = TestCase(
         check.limit_name, classname=classname, file=visible(spec), line=int(line[1]) if line else None

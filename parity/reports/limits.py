@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parity.records.results import LimitName, PerformanceCheck, Report, SidePerformance
+from parity.records.results import CaseResult, LimitName, PerformanceCheck, Report, SidePerformance
 
-from . import figures, wording
-from .selection import LimitRow, PerformanceRow, limit_rows
+from . import figures, selection, wording
+from .selection import Pair, PerformanceRow
 
 _WHAT: dict[LimitName, str] = {"max_latency_ratio": "latency", "max_memory_ratio": "peak memory"}
+
+
+@dataclass(frozen=True)
+class LimitRow:
+    """A limit of latency or memory of one subject, in the worst of the `cases` that it was judged in."""
+
+    pair: Pair
+    subject: str
+    check: PerformanceCheck
+    case: CaseResult
+    cases: tuple[CaseResult, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,30 @@ class SideRow:
     device: str
     peak: str
     ratio: str
+
+
+def limit_rows(report: Report) -> list[LimitRow]:
+    """One row for each limit of each subject, in the order of the report."""
+    found: dict[tuple[Pair, str, str], list[tuple[PerformanceCheck, CaseResult]]] = {}
+    for case in report.cases:
+        for check in case.performance:
+            key = (selection.pair_of(case), case.subject, check.limit_name)
+            found.setdefault(key, []).append((check, case))
+    rows = []
+    for (pair, subject, _), checks in found.items():
+        check, case = min(checks, key=lambda entry: _excess(entry[0]))
+        rows.append(LimitRow(pair, subject, check, case, tuple(case for _, case in checks)))
+    return rows
+
+
+def exceeded(report: Report) -> list[LimitRow]:
+    """The limits that the candidate is beyond."""
+    return [row for row in limit_rows(report) if row.check.status == "failed"]
+
+
+def _excess(check: PerformanceCheck) -> tuple[int, float]:
+    """Sorts the worst first."""
+    return selection.WORST_STATUS_FIRST.index(check.status), -(check.ratio or 0.0)
 
 
 def side_rows(row: PerformanceRow) -> tuple[SideRow, SideRow]:

@@ -21,7 +21,7 @@ _ALONE = (
 
 def limits_exceeded(report: Report) -> Iterator[Section]:
     """A table of the limits that the candidate is beyond."""
-    rows = selection.exceeded(report)
+    rows = limits.exceeded(report)
     if not rows:
         return
     lines = []

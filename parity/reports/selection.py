@@ -15,7 +15,6 @@ from parity.records.diagnosis import Diagnosis
 from parity.records.results import (
     CaseResult,
     OutputResult,
-    PerformanceCheck,
     Problem,
     Report,
     SidePerformance,
@@ -24,7 +23,7 @@ from parity.records.results import (
 
 K = TypeVar("K", bound=Hashable)
 
-_WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
+WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
 OF_OUTPUT = "output"  # the kind of a problem that one output has, not the whole case
 OF_LIMIT = "limit"  # the kind of a problem that a limit of latency or memory has
 _NO_REASON = Problem(kind="skipped", message="no reason is given")
@@ -88,17 +87,6 @@ class Unjudged:
     suite: str
     problem: Problem
     cases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LimitRow:
-    """A limit of latency or memory of one subject, in the worst of the `cases` that it was judged in."""
-
-    pair: Pair
-    subject: str
-    check: PerformanceCheck
-    case: CaseResult
-    cases: tuple[CaseResult, ...]
 
 
 @dataclass(frozen=True)
@@ -220,30 +208,6 @@ def performance_rows(report: Report) -> list[PerformanceRow]:
     return rows
 
 
-def limit_rows(report: Report) -> list[LimitRow]:
-    """One row for each limit of each subject, in the order of the report."""
-    found: dict[tuple[Pair, str, str], list[tuple[PerformanceCheck, CaseResult]]] = {}
-    for case in report.cases:
-        for check in case.performance:
-            key = (pair_of(case), case.subject, check.limit_name)
-            found.setdefault(key, []).append((check, case))
-    rows = []
-    for (pair, subject, _), checks in found.items():
-        check, case = min(checks, key=lambda entry: _excess(entry[0]))
-        rows.append(LimitRow(pair, subject, check, case, tuple(case for _, case in checks)))
-    return rows
-
-
-def exceeded(report: Report) -> list[LimitRow]:
-    """The limits that the candidate is beyond."""
-    return [row for row in limit_rows(report) if row.check.status == "failed"]
-
-
-def _excess(check: PerformanceCheck) -> tuple[int, float]:
-    """Sorts the worst first."""
-    return _WORST_STATUS_FIRST.index(check.status), -(check.ratio or 0.0)
-
-
 def by_pair(rows: Iterable[OutputRow]) -> list[tuple[Pair, list[OutputRow]]]:
     """The rows of each pair of sides; pairs with a failure first."""
     return _grouped(rows, lambda row: row.pair)
@@ -283,7 +247,7 @@ def _badness(output: OutputResult) -> tuple[int, float, float]:
     """Sorts the worst first: by status, then factor (a failure without one is infinite), then error."""
     unknown = float("inf") if output.status == "failed" else -1.0
     factor = unknown if output.factor is None else output.factor
-    return _WORST_STATUS_FIRST.index(output.status), -factor, -(output.max_abs or 0.0)
+    return WORST_STATUS_FIRST.index(output.status), -factor, -(output.max_abs or 0.0)
 
 
 def _slowdown(case: CaseResult) -> float:

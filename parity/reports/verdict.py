@@ -7,7 +7,8 @@ from parity.problems import exit_code_of
 from parity.records.results import Report
 
 from .figures import counted
-from .selection import exceeded, output_rows, skipped, unjudged
+from .limits import exceeded
+from .selection import output_rows, skipped, unjudged
 
 
 def exit_code(report: Report) -> ExitCode:

@@ -75,7 +75,7 @@ def test_the_worst_of_several_input_sets_stands_for_a_limit() -> None:
         )
         for n, ratio in enumerate((1.6, 2.5, 1.9))
     ]
-    (row,) = selection.exceeded(made.report(tuple(cases), 1))
+    (row,) = limits.exceeded(made.report(tuple(cases), 1))
     assert row.check.ratio == 2.5
     assert dict(limits.facts(row))["input set"] == "1, worst of 3"
 
