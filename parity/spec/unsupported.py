@@ -5,12 +5,9 @@ from __future__ import annotations
 # Model of the schema -> its keys -> what to do meanwhile.
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
-        "comparisons": "leave it out: both sides run on each of `devices`",
-        "placement": "leave it out",
         "baseline": "leave it out",
         "match": "leave it out, and give each output a tolerance by its own name",
     },
-    "OnnxRuntimeSpec": {"custom_ops": "leave it out: models with custom operators can't be run"},
     "ToleranceSpec": {
         "match": "leave it out: elements are compared in order",
     },

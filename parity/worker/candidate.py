@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parity.artifacts import Array, write_tensor
+from msgspec.structs import replace
+
 from parity.records.jobs import (
     MODEL,
     ComponentJob,
@@ -21,8 +22,10 @@ from parity.records.jobs import (
 )
 from parity.records.loops import whole_loops
 from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
+from parity.records.placement import Placement
 from parity.records.tensors import TensorRecord
-from parity.worker.onnx_loop import prepare_loop, read_feeds, run_freely
+from parity.worker.feeds import names_of, read_inputs, write_outputs
+from parity.worker.onnx_loop import prepare_loop, run_freely
 from parity.worker.problems import Unable
 from parity.worker.profiling import Meter, PeakMemory, Prepared
 
@@ -42,6 +45,7 @@ class CandidateSide:
         self._sessions: dict[str, Session] = {}
         self._meter: Meter | None = None
         self._timed: Prepared | None = None  # kept while nothing but timing is asked for
+        self._placed: set[str] = set()  # components whose placement has been answered
 
     def handle(self, request: Request) -> Answer:
         """Raises `Unable` when there is no answer."""
@@ -63,8 +67,10 @@ class CandidateSide:
 
     def _start(self, job: StartCandidate) -> Loaded:
         from parity.worker.backends.onnxruntime import OnnxRuntime
+        from parity.worker.backends.onnxruntime_custom_ops import with_libraries
 
-        self._job, self._sessions = job, {}
+        job = replace(job, options=with_libraries(job.options, job.base_dir))
+        self._job, self._sessions, self._placed = job, {}, set()
         self._runtime = runtime = OnnxRuntime(job.device, job.numerics, job.options)
         settings, versions = runtime.build, runtime.versions
         if job.pipeline is not None:
@@ -83,13 +89,15 @@ class CandidateSide:
         if self._job is None or self._runtime is None:
             raise Unable("tool", "the candidate worker was not started")
         component = self._component(name)
-        session = self._sessions[name] = self._runtime.open(component.onnx)
+        session = self._sessions[name] = self._runtime.open(component.onnx, name, self._job.save_optimized)
+        session.casts_inputs = component.cast_inputs
         return SessionOpened(
             component=name,
             inputs=session.inputs,
             outputs=session.outputs,
             settings=self._runtime.settings(session),
             providers=session.providers,
+            placement=session.placement,
         )
 
     def _run(self, job: RunCandidate) -> Ran:
@@ -102,7 +110,7 @@ class CandidateSide:
             done: dict[tuple[str, int], StageCall] = {}
             if self._pipeline is not None:
                 chain, done = self._pipeline.run(job.inputs, job.calls, folders)
-                outputs = _write(directory / "pipeline", chain)
+                outputs = write_outputs(directory / "pipeline", chain)
             calls = tuple(
                 done.get((call.component, call.index))
                 or self._run_alone(call, folders[call.component, call.index])
@@ -115,6 +123,7 @@ class CandidateSide:
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
             free=free,
+            placements=tuple(self._placements(job.calls, job.case)),
         )
 
     def _run_freely(self, calls: tuple[StageCall, ...], directory: Path) -> Iterator[StageCall]:
@@ -127,11 +136,25 @@ class CandidateSide:
                 folder = directory / f"free-{calls.index(steps[0])}"
                 yield from run_freely(self._session(component.name), component, steps, folder)
 
+    def _placements(self, calls: tuple[StageCall, ...], case: str) -> Iterator[Placement]:
+        """Of the components that have run for the first time: only a run has shapes."""
+        for call in calls:
+            if call.component in self._placed:
+                continue
+            self._placed.add(call.component)
+            session = self._session(call.component)
+            assert self._runtime is not None
+            shapes = {tensor.name: tensor.shape for tensor in call.inputs}
+            names = names_of(session, call.inputs, call.component)
+            yield self._runtime.placement(
+                session, {wanted: shapes[given] for wanted, given in names.items()}, case
+            )
+
     def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
         """One component on the very inputs that the reference's component had."""
         session = self._session(call.component)
-        feeds = read_feeds(session, call.inputs, call.component)
-        outputs = _write(folder, session.run(feeds))
+        feeds = read_inputs(session, call.inputs, call.component)
+        outputs = write_outputs(folder, session.run(feeds))
         return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
 
     def _diagnose(self, request: DiagnoseRuntime) -> DiagnosedRuntime:
@@ -140,7 +163,7 @@ class CandidateSide:
 
         session = self._session(request.component)
         assert self._job is not None
-        feeds = read_feeds(session, request.call.inputs, request.component)
+        feeds = read_inputs(session, request.call.inputs, request.component)
         with workspace() as folder:
             backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
             return diagnose_call(request, session.path, feeds, backend)
@@ -157,7 +180,7 @@ class CandidateSide:
         session, component = self._session(MODEL), self._component(MODEL)
         if component.loop is not None:
             return Prepared(job.case, prepare_loop(session, component, job.calls), lambda: None)
-        feeds = read_feeds(session, job.inputs.tensors, MODEL)
+        feeds = read_inputs(session, job.inputs.tensors, MODEL)
         return Prepared(job.case, session.prepare(feeds), lambda: None)
 
     def _component(self, name: str) -> ComponentJob:
@@ -171,7 +194,3 @@ class CandidateSide:
         if component not in self._sessions:
             raise Unable("tool", f"no session of component {component!r} was opened")
         return self._sessions[component]
-
-
-def _write(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
-    return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

@@ -46,6 +46,7 @@ def answer(side: Side, request: Request) -> Reply:
             problem=error.problem,
             fix=error.fix,
             detail=error.detail,
+            causes=error.causes,
             about=error.about,
         )
     except ParityError as error:
