@@ -271,3 +271,22 @@ def test_a_component_with_state_runs_its_steps_in_each_call(tmp_path: Path) -> N
         "lstm": "failed",
         "pipeline": "failed",
     }
+
+
+def test_two_files_with_state_are_compared_on_their_own_states(tmp_path: Path) -> None:
+    """ONNX against ONNX: a file, and the same with another recurrent weight."""
+    assert lstm(tmp_path).status == 0
+    right, wrong = tmp_path / "build" / "lstm.onnx", tmp_path / "wrong.onnx"
+    wrong.write_bytes(right.read_bytes())
+    scale_columns(wrong, slice(0, 32), 1.5)
+    other = {"backend": "onnxruntime", "device": "cpu", "onnx": "wrong.onnx"}
+    optimized = {"backend": "onnxruntime", "device": "cpu", "optimization": "all"}
+    pairs = [{"reference": "onnxruntime@cpu", "candidate": side} for side in (optimized, other)]
+    done = lstm(tmp_path, model=None, onnx="build/lstm.onnx", comparisons=pairs, performance={"runs": 2})
+    assert done.status == 1, done.stdout + done.stderr
+    sound, faulty = done.results["cases"]
+    assert (sound["status"], faulty["status"]) == ("passed", "failed")
+    for case in (sound, faulty):
+        assert all(len(output["steps"]) == STEPS for output in case["outputs"])
+        assert case["reference_performance"]["latency_ms"] > 0
+    assert [step["status"] for step in faulty["outputs"][0]["steps"]] == ["passed", *["failed"] * 7]

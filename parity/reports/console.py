@@ -219,7 +219,8 @@ def _performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> T
         for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
             told = [side.least, side.median, side.p90] if wide else [side.median]
             told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
-            name = _line(("· ", "dim"), named, visible(side.side))
+            # Sides may differ in their last characters alone.
+            name = Text.assemble(("· ", "dim"), named, visible(side.side), overflow="fold")
             table.add_row(name, *map(Text, told), _line((of_set, "dim")))
     return table
 
