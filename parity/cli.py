@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EXIT_CODES = """\
 exit status:
   0  every output of every case is within tolerance
-  1  at least one output is not
+  1  at least one output is not, or a limit is exceeded
   2  the specification or the arguments are wrong
   3  it could not be judged: a model would not load, a device is absent, a process crashed or ran out of time
   4  a defect of the tool itself

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
+from parity.judging.loops import loops_of, step_to_look_into
 from parity.problems import problem_of
 from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
@@ -64,7 +65,7 @@ def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterabl
             or not isinstance(set_run.candidate, Ran)
         ):
             continue
-        call = _call_of(case.subject, set_run.reference)
+        call = _call_of(plan, case, set_run.reference)
         wanted = [output for output in _comparable(case, call, set_run) if _wanted(plan, output)]
         factor = max(map(_factor, wanted), default=None)
         if factor is not None and (call.component not in worst or factor > worst[call.component][0]):
@@ -88,9 +89,16 @@ def _factor(output: OutputResult) -> float:
     return float("inf") if output.factor is None else output.factor
 
 
-def _call_of(subject: str, reference: Ran | Unanswered | None) -> StageCall:
+def _call_of(plan: SuitePlan, case: CaseResult, reference: Ran | Unanswered | None) -> StageCall:
+    """The call that a case judges; of a loop the step that is most at fault by itself."""
     assert isinstance(reference, Ran)
-    return next(call for call in reference.calls if call.subject == subject)
+    for component in plan.components:
+        if component.loop is not None:
+            for subject, steps in loops_of(component, reference):
+                if subject == case.subject:
+                    wanted = [output for output in case.outputs if _wanted(plan, output)]
+                    return step_to_look_into(wanted or case.outputs, steps)
+    return next(call for call in reference.calls if call.subject == case.subject)
 
 
 def _diagnosed(
@@ -112,9 +120,9 @@ def _diagnosed(
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
         unknown = {output.name: unanswered(output, answer) for output in outputs}
-        return _with_diagnoses(case, unknown, ())
+        return _with_diagnoses(case, call, unknown, ())
     diagnoses = conclude(answer, _ask_runtime(request, answer, execution))
-    return _with_diagnoses(case, diagnoses, answer.modules)
+    return _with_diagnoses(case, call, diagnoses, answer.modules)
 
 
 def _repeated(
@@ -151,10 +159,16 @@ def _ask_runtime(
 
 
 def _with_diagnoses(
-    case: CaseResult, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
+    case: CaseResult, call: StageCall, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
 ) -> CaseResult:
     outputs = (
-        replace(output, diagnosis=diagnoses[output.name]) if output.name in diagnoses else output
+        replace(output, diagnosis=diagnoses[output.name], diagnosed_step=_step_of(call, output))
+        if output.name in diagnoses
+        else output
         for output in case.outputs
     )
     return replace(case, outputs=tuple(outputs), modules=modules)
+
+
+def _step_of(call: StageCall, output: OutputResult) -> int | None:
+    return call.index % len(output.steps) + 1 if output.steps else None

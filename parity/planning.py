@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 
+from msgspec.structs import replace
+
 from parity.comparisons import comparisons_of
 from parity.records.jobs import (
     MODEL,
@@ -20,17 +22,20 @@ from parity.records.jobs import (
     ModelJob,
     Numerics,
 )
+from parity.records.loops import LoopJob
 from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
 from parity.spec import distributions, numerics
 from parity.spec.files import matching_files
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
-from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
+from parity.spec.settings import PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
+RUNS_OF_A_LIMIT = 15  # four of them may be slowed down, and the bound of the ratio still tells
 _NAME_LIMIT = 100  # characters of an input set's name: it names a folder
 
 
@@ -59,12 +64,19 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         numerics=settings,
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
-        latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
+        latency=_latency(spec.performance),
         places=places.dotted(),
         diagnose=spec.diagnose,
         placement=spec.placement,
         save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
+
+
+def _latency(performance: PerformanceSpec) -> LatencyPlan:
+    """More runs by default where a limit is judged by them: noise is to be told from it."""
+    plan = LatencyPlan(**performance.model_dump())
+    unsaid = "runs" not in performance.model_fields_set
+    return replace(plan, runs=RUNS_OF_A_LIMIT) if plan.is_judged and unsaid else plan
 
 
 def suite_name(spec_file: str) -> str:
@@ -82,27 +94,22 @@ def _saved(given: bool | str, base: FilePath) -> str | None:
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:
     if spec.components is None:
         assert spec.onnx is not None
-        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, base, settings)
+        whole = ComponentSpec(model=spec.model, onnx=spec.onnx, outputs=spec.outputs, loop=spec.loop)
+        yield _component(MODEL, whole, base, settings)
         return
     for name, component in spec.components.items():
-        yield _component(name, component.model, component.onnx, component.outputs, base, settings)
+        yield _component(name, component, base, settings)
 
 
-def _component(
-    name: str,
-    model: ModelSpec | None,
-    onnx: OnnxSpec,
-    outputs: Mapping[str, str] | None,
-    base: FilePath,
-    settings: Numerics,
-) -> ComponentJob:
-    export = _export(onnx.export, settings) if onnx.export is not None else None
+def _component(name: str, component: ComponentSpec, base: FilePath, settings: Numerics) -> ComponentJob:
+    onnx, loop = component.onnx, component.loop
     return ComponentJob(
         name=name,
-        model=_model(model, base) if model is not None else None,
+        model=_model(component.model, base) if component.model is not None else None,
         onnx=str(base / onnx.path),
-        export=export,
-        outputs=dict(outputs or {}),
+        export=_export(onnx.export, settings) if onnx.export is not None else None,
+        outputs=dict(component.outputs or {}),
+        loop=LoopJob(**loop.model_dump()) if loop is not None else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Measured differences against stated tolerances: pure, and closed to whatever can't be measured.
 
 `tolerances` finds the rule of each output, `criteria` checks a measurement, `noise` has the limits that are
-multiples of a noise floor, `outputs` brings them together.
+multiples of a noise floor, `outputs` brings them together. `loops` judges the
+steps of models with state, `performance` what a run costs.
 """
 
 from .noise import Floors

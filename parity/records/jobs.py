@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from .loops import LoopJob
 from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
@@ -50,6 +51,7 @@ class ComponentJob(Record):
     onnx: str
     export: ExportJob | None = None
     outputs: dict[str, str] = {}  # ONNX output -> path in the PyTorch result; empty: by order
+    loop: LoopJob | None = None
     cast_inputs: bool = False  # floats are rounded to the dtype that the file declares
 
 
@@ -156,7 +158,7 @@ class RunReference(Record, tag="run-reference"):
 
 
 class StageCall(Record):
-    """One call of a component: what went in and what came out, in order."""
+    """One call of a component: what went in and what came out, in order. Each step of a loop is a call."""
 
     component: str
     index: int  # 0 for the first call of this component in this case
@@ -222,7 +224,10 @@ class OpenSession(Record, tag="open-session"):
 
 
 class RunCandidate(Record, tag="run-candidate"):
-    """Each component alone on the reference's own inputs (`calls`), then the chain, if there is one."""
+    """Each component alone on the reference's own inputs (`calls`), then the chain, if there is one.
+
+    A loop, all steps of which are there, also runs freely: each step on the candidate's own state.
+    """
 
     case: str
     inputs: InputSet
@@ -231,16 +236,17 @@ class RunCandidate(Record, tag="run-candidate"):
 
 
 class MeasureLatency(Record, tag="measure-latency"):
-    """Times a case whole: the chain where there is one, else the model.
+    """Times a case whole: the chain where there is one, else the model, of a loop all its steps.
 
-    It stops early once `budget_s` seconds have been timed, but not before the third run.
+    A case is timed in several requests, so that both sides take turns; what the first has prepared is kept
+    for those that follow it at once. A loop without a pipeline takes the inputs of the reference's `calls`.
     """
 
     case: str
     inputs: InputSet
     warmup: int
     runs: int
-    budget_s: float = 1.0
+    calls: tuple[StageCall, ...] = ()
 
 
 ReferenceRequest = (

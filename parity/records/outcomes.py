@@ -48,6 +48,7 @@ class Exported(Record, tag="exported"):
 class Ran(Record, tag="ran"):
     """`calls` of components, and the chain's `outputs`; without a chain, None.
 
+    `free` are the candidate's steps of loops on its own state, where the same of `calls` had the reference's.
     `placements` are those of sessions that ran for the first time, with what crosses between providers.
     """
 
@@ -56,12 +57,17 @@ class Ran(Record, tag="ran"):
     seconds: float
     peak_rss_bytes: int  # of the worker process during this run
     peak_device_bytes: int | None = None  # allocated on the accelerator by PyTorch; None on the CPU
+    free: tuple[StageCall, ...] = ()
     placements: tuple[Placement, ...] = ()
 
 
 class Latency(Record, tag="latency"):
+    """`own_bytes` is the peak of resident memory, less what the worker held before it loaded a model."""
+
     seconds: tuple[float, ...]  # each timed run, synchronized, without the warm-up
     warmup: int
+    own_bytes: int | None = None
+    device_bytes: int | None = None  # of the process on the accelerator, as its driver counts them
 
 
 class Diagnosed(Record, tag="diagnosed"):
@@ -130,6 +136,7 @@ class Failed(Record, tag="failed"):
     problem: str
     fix: str = ""
     detail: str = ""  # traceback or the library's own words
+    about: str = ""  # key of the specification that is wrong, as in `SuitePlan.places`; empty: not known
     causes: tuple[Cause, ...] = ()  # tensors on another device
 
 

@@ -43,10 +43,17 @@ class Limits(Record):
 
 
 class LatencyPlan(Record):
-    """`runs` = 0 measures no latency."""
+    """`runs` = 0 measures no latency. Ratios are the candidate's over the reference's; None: no limit."""
 
     warmup: int
     runs: int
+    max_latency_ratio: float | None = None
+    max_memory_ratio: float | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there is a limit."""
+        return (self.max_latency_ratio, self.max_memory_ratio) != (None, None)
 
 
 SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification does not know

@@ -16,6 +16,8 @@ from .tensors import Record, TensorRecord
 SCHEMA_VERSION = 1
 
 Status = Literal["passed", "failed", "error", "skipped"]
+LimitName = Literal["max_latency_ratio", "max_memory_ratio"]
+Unit = Literal["ms", "bytes on the host", "bytes on the device"]
 
 
 class Tolerance(Record):
@@ -94,7 +96,23 @@ class Check(Record):
     factor: float | None  # None: infinite
 
 
+class StepResult(Record):
+    """One output in one step of a loop: on the candidate's own state, and `alone` on the reference's.
+
+    A factor is how many times the tolerance; None beside a `max_abs` of None: it could not be measured.
+    """
+
+    status: Status  # of the step on the candidate's own state
+    max_abs: float | None
+    factor: float | None
+    alone_max_abs: float | None
+    alone_factor: float | None
+    alone_status: Status
+
+
 class OutputResult(Record):
+    """The verdict on one output; of a loop, on its worst step, which is counted from 1."""
+
     name: str
     status: Status
     reference_path: str = ""
@@ -108,6 +126,9 @@ class OutputResult(Record):
     checks: tuple[Check, ...] = ()
     measurement: Measurement | None = None
     diagnosis: Diagnosis | None = None
+    step: int | None = None  # None: no loop
+    steps: tuple[StepResult, ...] = ()
+    diagnosed_step: int | None = None  # the one that `diagnosis` is of, alone on the reference's own state
 
 
 class Problem(Record):
@@ -122,13 +143,40 @@ class Problem(Record):
 
 
 class SidePerformance(Record):
-    """One side of one case: `latency_ms` is the median of `runs` after `warmup`, None: not timed."""
+    """One side of one case: `latency_ms` is the median of `runs` after `warmup`, None: not timed.
+
+    `own_bytes` is the peak of resident memory while it was timed, less what the process held before it loaded
+    the model; `device_bytes` what the process held of the accelerator then, as the driver counts it.
+    """
 
     latency_ms: float | None = None
     runs: int = 0
     warmup: int = 0
     peak_rss_bytes: int | None = None
     peak_device_bytes: int | None = None
+    latency_min_ms: float | None = None
+    latency_p90_ms: float | None = None
+    own_bytes: int | None = None
+    device_bytes: int | None = None
+
+
+class PerformanceCheck(Record):
+    """A limit on the candidate's cost in multiples of the reference's. `error`: it could not be judged.
+
+    `ratio` is that of the medians, or of the peaks of memory; `at_least` what it is at least, noise allowed
+    for. The limit is exceeded where `at_least` is above it.
+    """
+
+    limit_name: LimitName
+    limit: float
+    status: Status
+    ratio: float | None = None
+    at_least: float | None = None
+    reference: float | None = None  # ms or bytes
+    candidate: float | None = None
+    unit: Unit = "ms"
+    problem: str = ""  # why it could not be judged, or what else is to be said
+    at: str = ""  # place of the limit: parity.yml:31:3
 
 
 class CaseResult(Record):
@@ -147,6 +195,7 @@ class CaseResult(Record):
     candidate_performance: SidePerformance = SidePerformance()
     duration_s: float = 0.0
     modules: tuple[ModuleErrors, ...] = ()  # of the component, where the error was followed through it
+    performance: tuple[PerformanceCheck, ...] = ()  # beside `status`, which is about the outputs
 
 
 class SideSettings(Record):

@@ -94,7 +94,9 @@ def facts(output: OutputResult) -> list[tuple[str, str]]:
 
 def conclusions(output: OutputResult, diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """The leg that stands out, the difference against noise, what is unknown and why."""
+    step = output.diagnosed_step
     return [
+        ("budget of", f"step {step} alone, on the reference's own state" if step else ""),
         ("mostly", sentence(diagnosis)),
         ("noise", noise.against(output, diagnosis.budget)),
         *(("unknown", text) for text in _unknown(diagnosis.budget)),

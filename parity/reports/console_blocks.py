@@ -11,9 +11,10 @@ from rich.text import Text
 
 from parity.records.results import Report
 
-from . import budget, causes, figures, modules, selection, wording
+from . import budget, causes, figures, limits, modules, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
+from .limits import LimitRow
 from .selection import Diagnosed, OutputRow, Unjudged
 
 # Of facts that are looked for first, and of those that are looked for last.
@@ -134,6 +135,16 @@ def _modules_table(explained: Diagnosed) -> Table | None:
             Text(row.bar),
         )
     return table
+
+
+def limit_block(row: LimitRow) -> Marked:
+    """A limit of latency or memory that the candidate is beyond."""
+    title = Text.assemble(
+        (visible(wording.label(row.subject, row.check.limit_name)), "bold"),
+        (f"  {limits.title(row)}", "bold red"),
+        (f"  {visible(str(row.pair))}", "dim"),
+    )
+    return Marked(Stack(title, _grid(limits.facts(row))), "✗", "bold red")
 
 
 def unjudged_block(entry: Unjudged) -> Marked:

@@ -7,6 +7,7 @@ and text.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from junit_xml import TestCase, TestSuite
 
 from parity.errors import ExitCode
-from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
+from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Report, SuiteResult
 
-from . import budget, causes, selection, verdict, wording
+from . import budget, causes, limits, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
+_LINE = re.compile(r":(\d{1,9}):\d+$")
 _NAME_LIMIT = 1_000  # characters; wide, because names have to stay distinct
 
 
@@ -106,7 +108,10 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
         entry = TestCase(name, classname=classname, elapsed_sec=seconds, file=visible(spec), line=line)
         _add_outcome(entry, output, spec)
         yield entry
-    problems = [problem for problem in selection.case_problems(case) if problem.kind != selection.OF_OUTPUT]
+    for check in case.performance:
+        yield _limit(case, check, classname, spec)
+    told = (selection.OF_OUTPUT, selection.OF_LIMIT)
+    problems = [problem for problem in selection.case_problems(case) if problem.kind not in told]
     if problems or not case.outputs:
         entry = TestCase("case", classname=classname, elapsed_sec=seconds, file=visible(spec))
         for problem in problems:
@@ -131,6 +136,24 @@ def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
             entry.add_error_info(message=problem or "not judged", output=text, error_type="not judged")
         case "skipped":
             entry.add_skipped_info(message=_reason(output.problem))
+
+
+def _limit(case: CaseResult, check: PerformanceCheck, classname: str, spec: str) -> TestCase:
+    """A limit of latency or memory; it takes no time of its own, for the outputs share the case's."""
+    row = limits.LimitRow(selection.pair_of(case), case.subject, check, case, (case,))
+    line = _LINE.search(check.at)
+    entry = TestCase(
+        check.limit_name, classname=classname, file=visible(spec), line=int(line[1]) if line else None
+    )
+    text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in limits.facts(row) if told)
+    match check.status:
+        case "failed":
+            entry.add_failure_info(limits.title(row), text, "beyond its limit")
+        case "passed":
+            entry.stdout = text
+        case _:
+            entry.add_error_info(visible(check.problem, TEXT_LIMIT) or "not judged", text, "not judged")
+    return entry
 
 
 def _diagnosed(output: OutputResult) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from .escaping import code, fenced, lines_of, prose, unbroken
 from .grouping import groups
 from .markdown_causes import evidence, where_and_why
 from .markdown_run import about_the_run
+from .markdown_steps import every_step, growth, limits_exceeded
 from .selection import OutputRow
 
 SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whole
@@ -34,10 +35,13 @@ def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Sect
         *after_verdict,
         *where_and_why(rows),
         *_failures(rows),
+        *limits_exceeded(report),
+        *growth(rows),
         *_tolerances(report, rows),
         *_unjudged(report),
         *evidence(report, rows),
         *_details(report, rows),
+        *every_step(rows),
         *_all_outputs(rows),
         *about_the_run(report),
     ]

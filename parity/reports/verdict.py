@@ -7,6 +7,7 @@ from parity.problems import exit_code_of
 from parity.records.results import Report
 
 from .figures import counted
+from .limits import exceeded
 from .selection import output_rows, skipped, unjudged
 
 
@@ -18,7 +19,7 @@ def exit_code(report: Report) -> ExitCode:
     codes = [ExitCode(report.exit_code)]
     outputs = [output for case in report.cases for output in case.outputs]
     failed = any(output.status == "failed" for output in outputs)
-    if failed:
+    if failed or exceeded(report):
         codes.append(ExitCode.FAILED)
     if not failed and not _elements_compared(report):
         codes.append(ExitCode.UNJUDGED)
@@ -42,6 +43,8 @@ def headline(report: Report) -> str:
     passed = sum(row.status == "passed" for row in rows)
     beyond = sum(row.status == "failed" for row in rows)
     said = [f"{beyond:,} of {counted(len(rows), 'output')} beyond tolerance"] if beyond else []
+    if limits := len(exceeded(report)):
+        said.append(f"{counted(limits, 'limit')} of latency or memory exceeded")
     if code is ExitCode.TOOL_DEFECT:
         said.append("a defect of parity itself")
     unknown = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from parity.records.jobs import MODEL
 from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
 
-from . import figures
+from . import figures, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped
 
 
@@ -18,15 +18,16 @@ def label(subject: str, output: str) -> str:
 
 
 def how_far(output: OutputResult) -> str:
-    """``20.1 x its tolerance``; empty where nothing was measured and the problem says it all."""
+    """``20.1 x its tolerance in step 3 of 8``; empty where nothing was measured: the problem says it all."""
     measured = output.measurement
     if measured is None:
         return ""
+    where = f" in {steps.place(output)}" if output.steps else ""
     if measured.nonfinite.mismatched:
-        return "non-finite values"
+        return f"non-finite values{where}"
     if output.factor is None and output.tolerance and output.tolerance.exact:
-        return "exact required"
-    return f"{figures.factor(output.factor)} its tolerance"
+        return f"exact required{where}"
+    return f"{figures.factor(output.factor)} its tolerance{where}"
 
 
 def worst_element(output: OutputResult) -> Element | None:
@@ -116,6 +117,7 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
             ("non-finite", nonfinite(measured)),
             ("error", statistics(measured)),
         ]
+    told += steps.facts(output)
     told += [("criterion", check) for check in failed_checks(output)]
     if stated:
         place = f'for "{stated.pattern}" at {tolerance_place(stated, spec)}'

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping
 from parity.records.jobs import MODEL, PIPELINE
 from parity.spec.distributions import check_tensor
 from parity.spec.inputs import InputsSpec
+from parity.spec.loops import check_loop
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
 from parity.spec.places import Path
 from parity.spec.schema import Spec
+from parity.spec.settings import PerformanceSpec
 from parity.spec.side_checks import check_comparisons, needs_torch
 from parity.spec.tolerances import ToleranceSpec
 
 SETS_LIMIT = 10_000  # input sets of one specification
+RUNS_TO_JUDGE = 5  # with fewer no ratio can be told from noise, see judging.performance
 
 Findings = Iterator[Finding]
 
@@ -32,6 +35,9 @@ def contradictions(spec: Spec) -> Findings:
     yield from _devices(spec.devices)
     yield from check_comparisons(spec)
     yield from _tolerances(("tolerances",), spec.tolerances)
+    yield from _performance(spec.performance)
+    if spec.loop is not None and spec.components is None:
+        yield from check_loop(("loop",), spec.loop, spec.inputs)
 
 
 def _subjects(spec: Spec) -> Findings:
@@ -47,7 +53,7 @@ def _subjects(spec: Spec) -> Findings:
                     (), f"{name!r} is missing", "give `model` and `onnx`, or `components` and `pipeline`"
                 )
         return
-    for name in ("model", "onnx", "outputs"):
+    for name in ("model", "onnx", "outputs", "loop"):
         if getattr(spec, name) is not None:
             fix = f"move {name!r} into a component"
             yield Finding((name,), f"{name!r} is given beside 'components'", fix, on_key=True)
@@ -67,6 +73,8 @@ def _component(path: Path, name: str, component: ComponentSpec, *, modules: bool
     if model is not None and model.checkpoint_key is not None and model.checkpoint is None:
         yield _key_without_checkpoint((*path, "model", "checkpoint_key"))
     yield from _tolerances((*path, "tolerances"), component.tolerances)
+    if component.loop is not None:
+        yield from check_loop((*path, "loop"), component.loop, None)
 
 
 def _key_without_checkpoint(path: Path) -> Finding:
@@ -145,6 +153,20 @@ def _devices(devices: tuple[str, ...]) -> Findings:
             yield Finding(
                 ("devices", index), f"the device {device!r} is given twice", "give each device once"
             )
+
+
+def _performance(performance: PerformanceSpec) -> Findings:
+    """A ratio needs runs; memory is looked at while they are timed."""
+    for key in ("max_latency_ratio", "max_memory_ratio"):
+        if getattr(performance, key) is None:
+            continue
+        at: Path = ("performance", key)
+        if performance.runs == 0:
+            problem = f"'runs: 0' measures nothing that {key!r} could judge"
+            yield Finding(at, problem, f"give it runs, or leave {key!r} out", on_key=True)
+        elif key == "max_latency_ratio" and performance.runs < RUNS_TO_JUDGE:
+            problem = f"{performance.runs} runs are too few to tell a ratio from noise"
+            yield Finding(at, problem, f"give it at least `runs: {RUNS_TO_JUDGE}`", on_key=True)
 
 
 def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings:

@@ -22,7 +22,7 @@ from parity.spec.comparisons import ComparisonSpec, SideSpec
 from parity.spec.inputs import InputsSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
-from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, LoopSpec, ModelSpec, OnnxSpec
 from parity.spec.numerics import PRESETS
 from parity.spec.schema import Spec
 from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
@@ -35,6 +35,7 @@ _SECTIONS: dict[type[BaseModel], str] = {
     OnnxSpec: "onnx",
     ExportSpec: "export",
     ComponentSpec: "components-and-pipeline",
+    LoopSpec: "loop",
     InputsSpec: "inputs",
     ComparisonSpec: "comparisons",
     SideSpec: "sides",

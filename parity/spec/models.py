@@ -80,6 +80,33 @@ class OnnxSpec(SpecModel):
     )
 
 
+AxisNumber = Annotated[int, Field(ge=0, le=31)]
+
+
+class LoopSpec(SpecModel):
+    """A model with state that is run step by step; each step's outputs become inputs of the next."""
+
+    steps: Annotated[int, Field(ge=2, le=1_000)] = Field(
+        description="How many steps; the inputs are those of the first.", examples=[8]
+    )
+    state: Annotated[dict[Text, Text], Field(min_length=1)] = Field(
+        description="ONNX output -> the input that it is in the next step.",
+        examples=[{"h_out": "h_in", "c_out": "c_in"}],
+    )
+    split: dict[Text, AxisNumber] = Field(
+        default_factory=dict,
+        description="Input -> the axis along which it is cut into `steps` equal pieces, one for each step. "
+        "All other inputs are the same in every step.",
+        examples=[{"x": 1}],
+    )
+    grow: dict[Text, AxisNumber] = Field(
+        default_factory=dict,
+        description="Input -> the axis along which it gets one longer with each step, such as an attention "
+        "mask. The last step has it whole.",
+        examples=[{"attention_mask": 1}],
+    )
+
+
 Onnx = Annotated[OnnxSpec, TextFor("path")]
 Outputs = Annotated[dict[Text, Text], Field(min_length=1)]
 
@@ -100,6 +127,11 @@ class ComponentSpec(SpecModel):
         None,
         description="ONNX output -> path in the PyTorch result; by order otherwise.",
         examples=[{"features": "0.features"}],
+    )
+    loop: LoopSpec | None = Field(
+        None,
+        description="The component has state: each call of its stage runs it for several steps.",
+        examples=[{"steps": 8, "state": {"h_out": "h_in"}}],
     )
     tolerances: Tolerances = Field(
         default_factory=lambda: {"*": ToleranceSpec()},

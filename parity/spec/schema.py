@@ -16,7 +16,7 @@ from parity.records.plan import DiagnoseWhen
 from parity.spec.comparisons import ComparisonSpec
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
-from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
+from parity.spec.models import ComponentSpec, LoopSpec, ModelSpec, Onnx, Outputs
 from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec, Preset
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
@@ -45,6 +45,11 @@ class Spec(SpecModel):
         None,
         description="ONNX output -> path in the PyTorch result; by order otherwise.",
         examples=[{"heatmap": "preds.0.heatmap"}],
+    )
+    loop: LoopSpec | None = Field(
+        None,
+        description="The model has state: it is run for several steps that feed outputs back to inputs.",
+        examples=[{"steps": 8, "state": {"h_out": "h_in"}}],
     )
     components: Annotated[dict[Name, ComponentSpec], Field(min_length=1)] | None = Field(
         None,
@@ -99,8 +104,8 @@ class Spec(SpecModel):
     )
     performance: PerformanceSpec = Field(
         default_factory=PerformanceSpec,
-        description="How latency is measured.",
-        examples=[{"runs": 5, "warmup": 1}],
+        description="How latency and memory are measured, and their limits.",
+        examples=[{"runs": 5, "warmup": 1}, {"max_latency_ratio": 1.5}],
     )
     diagnose: DiagnoseWhen = Field(
         "on-failure",

@@ -104,12 +104,27 @@ class LimitsSpec(SpecModel):
     )
 
 
+Ratio = Annotated[float, Field(gt=0)]
+
+
 class PerformanceSpec(SpecModel):
-    """How latency is measured: the median of several runs of each side, after a warm-up."""
+    """How latency and memory are measured, and how many times the reference's the candidate may take."""
 
     runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        5, description="Timed runs of each side; 0 measures no latency.", examples=[5]
+        5,
+        description="Timed runs of each side; 0 measures no latency. 15 by default where there is a limit.",
+        examples=[5],
     )
     warmup: Annotated[int, Field(ge=0, le=10_000)] = Field(
         1, description="Runs before them that are not timed.", examples=[1]
+    )
+    max_latency_ratio: Ratio | None = Field(
+        None,
+        description="The candidate's latency over the reference's; beyond it the gate fails.",
+        examples=[1.5],
+    )
+    max_memory_ratio: Ratio | None = Field(
+        None,
+        description="The candidate's peak memory over the reference's; beyond it the gate fails.",
+        examples=[2.0],
     )

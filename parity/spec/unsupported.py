@@ -6,13 +6,7 @@ from __future__ import annotations
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
         "baseline": "leave it out",
-        "loop": "leave it out; a `pipeline` may call a component many times",
         "match": "leave it out, and give each output a tolerance by its own name",
-    },
-    "ComponentSpec": {"loop": "leave it out; a `pipeline` may call a component many times"},
-    "PerformanceSpec": {
-        "max_latency_ratio": "leave it out: latency is measured and reported, not judged",
-        "max_memory_ratio": "leave it out: memory is measured and reported, not judged",
     },
     "ToleranceSpec": {
         "match": "leave it out: elements are compared in order",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from parity.artifacts import Array, read_tensor, write_tensor
 from parity.records.jobs import (
     MODEL,
+    ComponentJob,
     DiagnoseRuntime,
     MeasureLatency,
     OpenSession,
@@ -20,12 +20,14 @@ from parity.records.jobs import (
     StageCall,
     StartCandidate,
 )
+from parity.records.loops import whole_loops
 from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
 from parity.records.placement import Placement
 from parity.records.tensors import TensorRecord
-from parity.worker.casting import cast_feeds
+from parity.worker.feeds import names_of, read_inputs, write_outputs
+from parity.worker.onnx_loop import prepare_loop, run_freely
 from parity.worker.problems import Unable
-from parity.worker.profiling import PeakMemory, time_runs
+from parity.worker.profiling import Meter, PeakMemory, Prepared
 
 if TYPE_CHECKING:
     from parity.worker.backends.onnxruntime import OnnxRuntime
@@ -41,10 +43,14 @@ class CandidateSide:
         self._runtime: OnnxRuntime | None = None
         self._pipeline: OnnxPipeline | None = None
         self._sessions: dict[str, Session] = {}
+        self._meter: Meter | None = None
+        self._timed: Prepared | None = None  # kept while nothing but timing is asked for
         self._placed: set[str] = set()  # components whose placement has been answered
 
     def handle(self, request: Request) -> Answer:
         """Raises `Unable` when there is no answer."""
+        if not isinstance(request, MeasureLatency):
+            self._timed = None
         match request:
             case StartCandidate():
                 return self._start(request)
@@ -71,17 +77,18 @@ class CandidateSide:
             from parity.worker.onnx_stages import OnnxPipeline
 
             self._pipeline = OnnxPipeline(
-                job.pipeline, job.base_dir, self._sessions, runtime.device, job.numerics
+                job.pipeline, job.base_dir, self._sessions, runtime.device, job.numerics, job.components
             )
             settings, versions = settings | self._pipeline.settings, versions | self._pipeline.versions
+        import onnx  # noqa: F401  # reads every file: its size is not the model's
+
+        self._meter = Meter(on_gpu=runtime.device != "cpu")
         return Loaded(settings=settings, versions=versions, device=runtime.device_name, notes=runtime.notes)
 
     def _open(self, name: str) -> SessionOpened:
         if self._job is None or self._runtime is None:
             raise Unable("tool", "the candidate worker was not started")
-        component = next((one for one in self._job.components if one.name == name), None)
-        if component is None:
-            raise Unable("tool", f"the candidate has no component {name!r}")
+        component = self._component(name)
         session = self._sessions[name] = self._runtime.open(component.onnx, name, self._job.save_optimized)
         session.casts_inputs = component.cast_inputs
         return SessionOpened(
@@ -109,13 +116,25 @@ class CandidateSide:
                 or self._run_alone(call, folders[call.component, call.index])
                 for call in job.calls
             )
+            free = tuple(self._run_freely(job.calls, directory))
         return Ran(
             calls=calls,
             outputs=outputs,
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
+            free=free,
             placements=tuple(self._placements(job.calls, job.case)),
         )
+
+    def _run_freely(self, calls: tuple[StageCall, ...], directory: Path) -> Iterator[StageCall]:
+        """Every loop, all steps of which are there, on the candidate's own state."""
+        for component in self._job.components if self._job else ():
+            if component.loop is None:
+                continue
+            own = [call for call in calls if call.component == component.name]
+            for steps in whole_loops(own, component.loop):
+                folder = directory / f"free-{calls.index(steps[0])}"
+                yield from run_freely(self._session(component.name), component, steps, folder)
 
     def _placements(self, calls: tuple[StageCall, ...], case: str) -> Iterator[Placement]:
         """Of the components that have run for the first time: only a run has shapes."""
@@ -126,7 +145,7 @@ class CandidateSide:
             session = self._session(call.component)
             assert self._runtime is not None
             shapes = {tensor.name: tensor.shape for tensor in call.inputs}
-            names = _names(session, call.inputs, call.component)
+            names = names_of(session, call.inputs, call.component)
             yield self._runtime.placement(
                 session, {wanted: shapes[given] for wanted, given in names.items()}, case
             )
@@ -150,32 +169,28 @@ class CandidateSide:
             return diagnose_call(request, session.path, feeds, backend)
 
     def _measure(self, job: MeasureLatency) -> Latency:
+        if self._timed is None or self._timed.case != job.case:
+            self._timed = self._prepared(job)
+        assert self._meter is not None
+        return self._meter.measure(self._timed, job.warmup, job.runs)
+
+    def _prepared(self, job: MeasureLatency) -> Prepared:
         if self._pipeline is not None:
-            run, synchronize = self._pipeline.prepare(job.inputs)
-            return time_runs(run, synchronize, job.warmup, job.runs, job.budget_s)
-        session = self._session(MODEL)
-        run = session.prepare(read_inputs(session, job.inputs.tensors, MODEL))
-        return time_runs(run, lambda: None, job.warmup, job.runs, job.budget_s)
+            return Prepared(job.case, *self._pipeline.prepare(job.inputs))
+        session, component = self._session(MODEL), self._component(MODEL)
+        if component.loop is not None:
+            return Prepared(job.case, prepare_loop(session, component, job.calls), lambda: None)
+        feeds = read_inputs(session, job.inputs.tensors, MODEL)
+        return Prepared(job.case, session.prepare(feeds), lambda: None)
+
+    def _component(self, name: str) -> ComponentJob:
+        components = self._job.components if self._job else ()
+        for component in components:
+            if component.name == name:
+                return component
+        raise Unable("tool", f"the candidate has no component {name!r}")
 
     def _session(self, component: str) -> Session:
         if component not in self._sessions:
             raise Unable("tool", f"no session of component {component!r} was opened")
         return self._sessions[component]
-
-
-def read_inputs(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
-    """The saved tensors by the names of the session's inputs."""
-    names = _names(session, tensors, component)
-    by_name = {tensor.name: read_tensor(tensor) for tensor in tensors}
-    feeds = {wanted: by_name[given] for wanted, given in names.items()}
-    return cast_feeds(feeds, session.inputs) if session.casts_inputs else feeds
-
-
-def _names(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, str]:
-    whose = "the model" if component == MODEL else f"component {component!r}"
-    return session.names_for([tensor.name for tensor in tensors], whose)
-
-
-def write_outputs(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
-    """Saves outputs in a folder, in their order."""
-    return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

@@ -23,8 +23,11 @@ from parity.records.jobs import (
 )
 from parity.records.outcomes import Answer, Diagnosed, Loaded, Materialized, NoiseFloors, Ran
 from parity.records.placement import Placement
-from parity.worker.candidate import CandidateSide, read_inputs, write_outputs
+from parity.records.tensors import TensorRecord
+from parity.worker.candidate import CandidateSide
+from parity.worker.feeds import read_inputs, write_outputs
 from parity.worker.inputs import materialize, write_set
+from parity.worker.onnx_loop import record_steps
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory
 from parity.worker.targets import prefer_imports_from
@@ -42,6 +45,8 @@ class OnnxReferenceSide(CandidateSide):
 
     def handle(self, request: Request) -> Answer:
         """Raises `Unable` when there is no answer."""
+        if not isinstance(request, MeasureLatency):
+            self._timed = None
         match request:
             case LoadOnnxReference():
                 return self._load(request)
@@ -100,12 +105,7 @@ class OnnxReferenceSide(CandidateSide):
         start = time.perf_counter()
         with PeakMemory() as memory:
             if self._pipeline is None:
-                session = self._session(MODEL)
-                found = session.run(read_inputs(session, request.inputs.tensors, MODEL))
-                saved = write_outputs(directory / "outputs", found)
-                call = StageCall(component=MODEL, index=0, inputs=request.inputs.tensors, outputs=saved)
-                calls: tuple[StageCall, ...] = (call,)
-                outputs = None
+                calls, outputs = self._run_model(request.inputs.tensors, directory), None
             else:
                 chain, calls = self._pipeline.record(request.inputs, directory)
                 outputs = write_outputs(directory / "pipeline", chain)
@@ -116,6 +116,13 @@ class OnnxReferenceSide(CandidateSide):
             peak_rss_bytes=memory.rss_bytes,
             placements=tuple(self._placements(calls, request.case)),
         )
+
+    def _run_model(self, tensors: tuple[TensorRecord, ...], directory: Path) -> tuple[StageCall, ...]:
+        session, component = self._session(MODEL), self._component(MODEL)
+        if component.loop is not None:
+            return record_steps(session, component, tensors, directory)
+        saved = write_outputs(directory / "outputs", session.run(read_inputs(session, tensors, MODEL)))
+        return (StageCall(component=MODEL, index=0, inputs=tensors, outputs=saved),)
 
     def _diagnose_call(self, request: Diagnose) -> Diagnosed:
         from parity.worker.onnx_diagnosis import diagnose_pair  # and PyTorch

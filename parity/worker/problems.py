@@ -19,6 +19,7 @@ class Unable(Exception):
         fix: how to mend it.
         detail: a library's own words or a traceback.
         causes: what is known to be behind it.
+        about: the key of the specification that is wrong, dotted, where one is.
     """
 
     def __init__(
@@ -29,10 +30,11 @@ class Unable(Exception):
         fix: str = "",
         detail: str = "",
         causes: tuple[Cause, ...] = (),
+        about: str = "",
     ) -> None:
         super().__init__(problem)
         self.reason, self.problem, self.fix, self.detail = reason, problem, fix, detail
-        self.causes = causes
+        self.causes, self.about = causes, about
 
 
 @contextmanager

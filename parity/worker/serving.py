@@ -47,6 +47,7 @@ def answer(side: Side, request: Request) -> Reply:
             fix=error.fix,
             detail=error.detail,
             causes=error.causes,
+            about=error.about,
         )
     except ParityError as error:
         return Failed(reason="input", problem=str(error), fix=error.fix, detail=traceback.format_exc())

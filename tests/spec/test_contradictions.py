@@ -28,6 +28,9 @@ OF_ONE_MODEL = {
     "devices": ("onnx:", "devices: [cpu, cuda, 'cuda:0']\nonnx:", (3, 22), "'cuda:0' is given twice"),
     "exact": ("onnx:", "tolerances: {y: {atol: 1, exact: true}}\nonnx:", (3, 27), "contradicts atol"),
     "quantile": ("onnx:", "tolerances: {y: {quantile: {0.5: 1, '0.50': 1}}}\nonnx:", (3, 18), "given twice"),
+    "no-runs": ("onnx:", "performance: {runs: 0, max_latency_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
+    "no-memory": ("onnx:", "performance: {runs: 0, max_memory_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
+    "few-runs": ("onnx:", "performance: {runs: 4, max_latency_ratio: 2}\nonnx:", (3, 24), "too few"),
 }  # fmt: skip
 
 

@@ -128,7 +128,6 @@ def test_a_wrong_export_is_one_readable_error(folder: SpecFolder, export: str) -
 LATER_LINES = {
     "Spec": "{key}: 1",
     "ToleranceSpec": "tolerances: {{'*': {{{key}: 1}}}}",
-    "PerformanceSpec": "performance: {{{key}: 1}}",
 }
 
 
@@ -140,13 +139,6 @@ def test_a_key_of_a_later_version_is_refused_by_name(folder: SpecFolder, owner: 
     assert error.problem == f"{key!r} is not supported yet"
     assert place(error)[0] == 7
     assert error.fix
-
-
-def test_a_key_of_a_later_version_is_refused_in_a_component(folder: SpecFolder) -> None:
-    component = "{model: {target: model.py:build}, onnx: model.onnx, loop: 3}"
-    rest = "pipeline: pipeline.py:run\ninputs: {provider: data.py:f}\n"
-    (error,) = folder.errors(f"version: 1\ncomponents: {{a: {component}}}\n{rest}")
-    assert error.problem == "'loop' is not supported yet"
 
 
 @pytest.mark.parametrize("loader", LATER_LOADERS)

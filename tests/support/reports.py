@@ -15,14 +15,17 @@ from parity.records.results import (
     Check,
     Element,
     Environment,
+    LimitName,
     Measurement,
     Nonfinite,
     OutputResult,
+    PerformanceCheck,
     Problem,
     Report,
     SidePerformance,
     SideSettings,
     Status,
+    StepResult,
     SuiteResult,
     Tolerance,
 )
@@ -564,7 +567,10 @@ def hostile() -> Report:
             f"{name}!", 1e-6, shape=(), dtype=name, tolerance=loose, diagnosis=suspicious(name, 1e-6)
         )
         followed = tuple(ModuleErrors(name, name, name, 0.5, None, 0.5 / (1 + j)) for j in range(20))
+        failing = replaced(failing, step=1, steps=steps((0.5, 0.6), 0.5))
         told = case(subject, (failing, passing), suite=name, input_set=name, reference=name, modules=followed)
+        forged = [limit(status=status, problem=name, at=name) for status in ("failed", "passed", "error")]
+        told = replaced(told, performance=tuple(forged))
         cases.append(replaced(told, id=name))
         problem = Problem(kind="crash", message=name, at=name, fix=name, detail=f"{name}\n" * 30)
         cases.append(case(subject, (), suite=name, status="error", problem=problem, id=f"{name}?"))
@@ -580,6 +586,88 @@ def hostile() -> Report:
     return report(tuple(cases), 1, suites)
 
 
+def steps(errors: tuple[float, ...], alone: float, bound: float = 1e-4) -> tuple[StepResult, ...]:
+    """Steps of a loop with these errors; by itself each has the error `alone`."""
+
+    def status(error: float) -> Status:
+        return "passed" if error <= bound else "failed"
+
+    return tuple(
+        StepResult(
+            status=status(error),
+            max_abs=error,
+            factor=error / bound,
+            alone_max_abs=alone,
+            alone_factor=alone / bound,
+            alone_status=status(alone),
+        )
+        for error in errors
+    )
+
+
+def looped(name: str, errors: tuple[float, ...], alone: float, **changes: Any) -> OutputResult:
+    """An output of a loop, judged in the step with the greatest error."""
+    fields = {"step": errors.index(max(errors)) + 1, "steps": steps(errors, alone), **changes}
+    return output(name, max(errors), shape=(1, 2, 128, 128), **fields)
+
+
+def loops() -> Report:
+    """A recurrent network: one output adds up, one has a faulty step, one is sound."""
+    growing = tuple(1e-6 * 2.5**step for step in range(8))
+    found = diagnosis("export", 3e-4)
+    outputs = (
+        looped("adds_up", growing, 9e-7, diagnosis=found, diagnosed_step=4),
+        looped("faulty", (2e-7, *[3e-4] * 7), 2.9e-4, diagnosis=found, diagnosed_step=4),
+        looped("sound", (2e-7,) * 8, 1e-7),
+    )
+    return report((case("decoder", outputs),), 1)
+
+
+def limit(
+    name: LimitName = "max_latency_ratio", status: Status = "failed", **changes: Any
+) -> PerformanceCheck:
+    fields: dict[str, Any] = {
+        "limit": 1.5,
+        "ratio": 1.83,
+        "at_least": 1.71,
+        "reference": 220.0,
+        "candidate": 402.6,
+        "at": f"{SPEC}:88:3",
+    }
+    return PerformanceCheck(limit_name=name, status=status, **{**fields, **changes})
+
+
+def limits() -> Report:
+    """A limit that is exceeded, one in doubt, one that could not be judged; on a CPU and a GPU."""
+    memory = {"reference": 2.0**30, "candidate": 2.0**31, "unit": "bytes on the device"}
+    checks = {
+        "cpu": (limit(), limit("max_memory_ratio", "error", ratio=None, problem="the driver does not tell")),
+        "cuda:0": (
+            limit(status="passed", at_least=1.2, problem="above the limit, but noise could make that of it"),
+            limit("max_memory_ratio", "passed", ratio=1.4, **memory),
+        ),
+    }
+    cases = []
+    for device, milliseconds in (("cuda:0", (220.0, 260.0)), ("cpu", (2000.0, 2400.0))):
+        sides = [
+            SidePerformance(
+                latency_ms=ms,
+                runs=15,
+                warmup=1,
+                peak_rss_bytes=2**30,
+                latency_min_ms=0.9 * ms,
+                latency_p90_ms=1.3 * ms,
+                own_bytes=300 * 2**20,
+                device_bytes=2**31 if device == "cuda:0" else None,
+            )
+            for ms in milliseconds
+        ]
+        timed = {"reference_performance": sides[0], "candidate_performance": sides[1]}
+        sound = (output("heatmap", 1e-5),)
+        cases.append(case("model", sound, device=device, performance=checks[device], **timed))
+    return report(tuple(cases), 1)
+
+
 def all_kinds() -> dict[str, Report]:
     return {
         "green": green(),
@@ -593,6 +681,8 @@ def all_kinds() -> dict[str, Report]:
         "errors": errors(),
         "wrong-spec": wrong_spec(),
         "hostile": hostile(),
+        "loops": loops(),
+        "limits": limits(),
         "empty": report((), 3, ()),
     }
 

@@ -43,7 +43,7 @@ class Session:
         self.native, self.path, self.inputs, self.outputs = native, path, inputs, outputs
         self.placement = placement
         self.casts_inputs = False  # whether floats are rounded to the declared dtype before they are given
-        self._device = device
+        self.device = self._device = device
         self._names = [output.name for output in outputs]
         kinds = [node.type for node in (*native.get_inputs(), *native.get_outputs())]
         if strange := [kind for kind in kinds if not kind.startswith("tensor(")]:
