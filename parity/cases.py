@@ -179,7 +179,7 @@ def _case(
         suite=plan.name,
         subject=subject,
         device=device,
-        reference=f"torch@{device}",
+        reference="saved outputs" if plan.saved else f"torch@{device}",
         candidate=f"onnxruntime@{device}",
         input_set=set_run.id,
         status="error" if problem else _status(outputs),

@@ -88,7 +88,7 @@ def run_suite(
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        sides.extend(_settings(plan, run))
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
@@ -133,7 +133,7 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
 
 
-def _settings(run: DeviceRun) -> Iterator[SideSettings]:
+def _settings(plan: SuitePlan, run: DeviceRun) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
@@ -141,10 +141,12 @@ def _settings(run: DeviceRun) -> Iterator[SideSettings]:
         if isinstance(session, SessionOpened)
         for key, value in session.settings.items()
     }
-    for side, loaded, more in (("torch", run.reference, {}), ("onnxruntime", run.candidate, sessions)):
+    reference = "saved outputs" if plan.saved else f"torch@{run.device}"
+    candidate = f"onnxruntime@{run.device}"
+    for side, loaded, more in ((reference, run.reference, {}), (candidate, run.candidate, sessions)):
         if isinstance(loaded, Loaded):
             yield SideSettings(
-                side=f"{side}@{run.device}",
+                side=side,
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,

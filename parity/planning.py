@@ -23,6 +23,7 @@ from parity.records.jobs import (
 )
 from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
@@ -68,7 +69,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
-        diagnose=spec.diagnose,
+        diagnose="never" if spec.model is not None and spec.model.saved else spec.diagnose,
     )
 
 
@@ -115,7 +116,7 @@ def _component(
     config = str(base / model.config) if isinstance(model.config, str) else model.config
     job = ModelJob(
         loader=model.loader,
-        target=model.target,
+        target=model.target or "",
         config=config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
@@ -169,7 +170,7 @@ def _from_files(patterns: Sequence[str], base: FilePath) -> Iterator[PlannedSet]
 
 def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
     """A name for each file: its stem, or where several have the same its whole relative path."""
-    stems = [_safe(FilePath(file).stem) for file in files]
+    stems = [_safe(_stem(FilePath(file))) for file in files]
     counts = Counter(stems)
     names: list[str] = []
     for file, stem in zip(files, stems, strict=True):
@@ -181,6 +182,11 @@ def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
             name = f"{name[:_NAME_LIMIT]}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
         names.append(name)
     return names
+
+
+def _stem(path: FilePath) -> str:
+    """Without the ending; the name of a data set's folder, which has none, as a whole."""
+    return path.stem if path.suffix in INPUT_FORMATS else path.name
 
 
 def _safe(text: str) -> str:

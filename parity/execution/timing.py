@@ -28,7 +28,7 @@ def with_latencies(run: SetRun, plan: LatencyPlan, reference: Side, candidate: S
 
 def worth_timing(plan: SuitePlan, runs: Iterable[SetRun]) -> set[str]:
     """Ids: one set of each combination of dimensions; of recorded data, never alike, the largest."""
-    if plan.latency.runs == 0:
+    if plan.latency.runs == 0 or plan.saved:
         return set()
     generated = not isinstance(plan.inputs, ProviderPlan) and all(
         isinstance(planned.source, GeneratedInputs) for planned in plan.inputs

@@ -15,6 +15,7 @@ from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
+SAVED = "saved-outputs"  # the loader of a reference that is outputs on disk, and no module
 
 Exporter = Literal["torchscript", "dynamo"]
 Optimization = Literal["disable_all", "basic", "extended", "layout", "all"]
@@ -24,7 +25,7 @@ class ModelJob(Record):
     """How the reference module is built: `parity.worker.loaders` has one module for each loader."""
 
     loader: str
-    target: str
+    target: str  # empty for `SAVED`
     config: str | dict[str, Any] | None = None  # a file's absolute path, or the mapping itself
     args: dict[str, Any] = {}
     checkpoint: str | None = None
@@ -107,7 +108,7 @@ class GeneratedInputs(Record, tag="generated"):
 
 
 class FileInputs(Record, tag="files"):
-    path: str  # .npz .npy .pt .pb
+    path: str  # .npz .npy .pt .pb, or the folder of a data set
 
 
 class MaterializeSet(Record, tag="materialize-set"):

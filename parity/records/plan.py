@@ -10,6 +10,7 @@ from typing import Literal
 from .jobs import (
     MODEL,
     PIPELINE,
+    SAVED,
     ComponentJob,
     FileInputs,
     GeneratedInputs,
@@ -74,6 +75,11 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+
+    @property
+    def saved(self) -> bool:
+        """Whether the reference is outputs on disk: no module is there to time or to evaluate."""
+        return any(component.model.loader == SAVED for component in self.components)
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from parity.spec.inputs import InputsSpec
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
 from parity.spec.places import Path
+from parity.spec.references import check_references
 from parity.spec.schema import Spec
 from parity.spec.tolerances import ToleranceSpec
 
@@ -24,8 +25,7 @@ def contradictions(spec: Spec) -> Findings:
     yield from _subjects(spec)
     for name, component in (spec.components or {}).items():
         yield from _component(("components", name), name, component)
-    if spec.model is not None and spec.model.checkpoint_key is not None and spec.model.checkpoint is None:
-        yield _key_without_checkpoint(("model", "checkpoint_key"))
+    yield from check_references(spec)
     yield from _exports(spec)
     yield from _inputs(spec.inputs)
     yield from _devices(spec.devices)
@@ -59,15 +59,7 @@ def _component(path: Path, name: str, component: ComponentSpec) -> Findings:
         yield Finding(
             path, f"a component can't be named {name!r}: reports use the name", "rename it", on_key=True
         )
-    if component.model.checkpoint_key is not None and component.model.checkpoint is None:
-        yield _key_without_checkpoint((*path, "model", "checkpoint_key"))
     yield from _tolerances((*path, "tolerances"), component.tolerances)
-
-
-def _key_without_checkpoint(path: Path) -> Finding:
-    return Finding(
-        path, "'checkpoint_key' is given without a 'checkpoint'", "add the checkpoint", on_key=True
-    )
 
 
 def _exports(spec: Spec) -> Findings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
@@ -15,6 +16,7 @@ from parity.spec.places import Path
 from parity.spec.schema import Spec
 
 CHECKPOINT_FORMATS = (".pth", ".pt", ".ckpt", ".safetensors")
+_NUMBERED = re.compile(r"(input|output)_\d+\.pb")
 _RELATIVE = "paths are relative to the specification file"
 
 
@@ -36,11 +38,19 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
 
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:
-    """Absolute paths of the files that a path or pattern names, sorted; a literal path comes first."""
-    if is_file(base / pattern):
+    """Absolute paths of the files and data sets that a path or pattern names, sorted.
+
+    A path that is literally there stands for itself alone, whatever it holds.
+    """
+    if is_file(base / pattern) or is_data_set(base / pattern):
         return [str(base / pattern)]
     found = (base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - takes absolute ones
-    return sorted(str(path) for path in found if is_file(path))
+    return sorted(str(path) for path in found if is_file(path) or is_data_set(path))
+
+
+def is_data_set(path: FilePath) -> bool:
+    """Whether there is a folder of one input set: ``input_0.pb``, ... or ``inputs.npz``."""
+    return any(is_file(path / name) for name in ("input_0.pb", "output_0.pb", "inputs.npz"))
 
 
 def is_file(path: FilePath) -> bool:
@@ -61,7 +71,8 @@ def _mode(path: FilePath) -> int:
 
 
 def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
-    yield from _target((*path, "target"), model.target, base)
+    if model.target is not None:
+        yield from _target((*path, "target"), model.target, base)
     if isinstance(model.config, str):
         yield from _file((*path, "config"), model.config, base)
     if model.checkpoint is not None:
@@ -93,6 +104,12 @@ def _inputs(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
     if not found:
         yield Finding(path, f"no file matches {pattern!r}", _near(pattern, base) or _RELATIVE)
     for file in found:
+        if _NUMBERED.fullmatch(FilePath(file).name):
+            fix = f"name the folder itself: {str(FilePath(pattern).parent)!r}"
+            yield Finding(path, f"{FilePath(file).name!r} is one tensor of a data set", fix)
+            return
+        if is_folder(FilePath(file)):
+            continue
         if FilePath(file).suffix not in INPUT_FORMATS:
             name = FilePath(file).name
             fix = f"inputs are {', '.join(INPUT_FORMATS)}; narrow the pattern, such as 'samples/*.npz'"

@@ -16,6 +16,8 @@ from parity.records.jobs import (
     MODEL,
     Diagnose,
     ExportOnnx,
+    FileInputs,
+    GeneratedInputs,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -65,7 +67,8 @@ class ReferenceSide:
             case LoadReference():
                 return self._load(request)
             case MaterializeSet():
-                inputs = materialize(request.id, request.source, Path(request.directory))
+                names = self._loaded.names_for(request.source) if self._loaded else None
+                inputs = materialize(request.id, request.source, Path(request.directory), names)
                 return Materialized(sets=(inputs,))
             case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose():
                 return self._reference.handle(request)
@@ -115,6 +118,14 @@ class _Reference:
         self._components, self._pipeline = components, pipeline
         self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
         self._changes_inputs = False  # whether the model has written into an input of the last run
+
+    def names_for(self, source: GeneratedInputs | FileInputs) -> list[str] | None:
+        """Names of the model's inputs, in its order, for what may have none.
+
+        None for a pipeline, which takes what it likes.
+        """
+        by_position = isinstance(source, FileInputs) and Path(source.path).is_dir()
+        return self._components[MODEL].input_names if by_position and self._pipeline is None else None
 
     def handle(
         self,

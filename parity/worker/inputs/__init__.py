@@ -6,13 +6,17 @@ function `path -> {name: array}` and one line in `parity.registry.INPUT_FORMATS`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from parity.artifacts import Array, write_tensor
 from parity.records.jobs import FileInputs, GeneratedInputs
 from parity.records.tensors import InputSet
 from parity.worker.inputs.files import read_file
+from parity.worker.inputs.folders import read_folder
 from parity.worker.inputs.generated import generate
 
 
@@ -24,10 +28,33 @@ class InputFormat(Protocol):
         ...
 
 
-def materialize(set_id: str, source: GeneratedInputs | FileInputs, directory: Path) -> InputSet:
-    """Writes the tensors of one source into `directory`, with hashes."""
-    tensors = generate(source) if isinstance(source, GeneratedInputs) else read_file(Path(source.path))
-    return write_set(set_id, tensors, directory)
+def materialize(
+    set_id: str,
+    source: GeneratedInputs | FileInputs,
+    directory: Path,
+    declared: Sequence[str] | None = None,
+) -> InputSet:
+    """Writes the tensors of one source into `directory`, with hashes.
+
+    `declared` are the names of the model's inputs, for data sets whose tensors have none.
+    """
+    if isinstance(source, GeneratedInputs):
+        return write_set(set_id, generate(source), directory)
+    path = Path(source.path)
+    return write_set(
+        set_id, read_folder(path, "input", declared) if path.is_dir() else read_file(path), directory
+    )
+
+
+def with_outputs(inputs: InputSet, source: FileInputs, directory: Path, declared: Sequence[str]) -> InputSet:
+    """The input set with the outputs that a data set in a folder holds, written too.
+
+    `declared` are the names of the model's outputs; the saved ones come in this order.
+    """
+    path = Path(source.path)
+    tensors = read_folder(path, "output", declared) if path.is_dir() else {}
+    saved = write_set(inputs.id, {name: tensors[name] for name in declared if name in tensors}, directory)
+    return replace(inputs, expected=saved.tensors)
 
 
 def write_set(set_id: str, tensors: dict[str, Array], directory: Path) -> InputSet:

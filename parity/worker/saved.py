@@ -1,0 +1,59 @@
+"""A reference that is outputs on disk, as ONNX's own tests have them. No PyTorch is imported for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from parity.records.jobs import MODEL, FileInputs, LoadReference, MaterializeSet, Request, RunReference, StageCall
+from parity.records.outcomes import Answer, Loaded, Materialized, Ran
+from parity.records.tensors import ValueInfo
+from parity.worker.inputs import materialize, with_outputs
+from parity.worker.onnx_files import read_signature
+from parity.worker.problems import Unable
+from parity.worker.profiling import PeakMemory
+
+
+class SavedReference:
+    """Answers the requests of a reference worker with what was saved beside the inputs."""
+
+    def __init__(self) -> None:
+        self._signature: tuple[tuple[ValueInfo, ...], tuple[ValueInfo, ...]] | None = None
+
+    def handle(self, request: Request) -> Answer:
+        """Raises `Unable` for all that only a module can do: noise floors, diagnoses, timing, exports."""
+        match request:
+            case LoadReference():
+                (component,) = request.components
+                self._signature = read_signature(component.onnx)
+                return Loaded(settings={}, versions={}, device="saved outputs")
+            case MaterializeSet(source=FileInputs()):
+                return self._materialize(request.id, request.source, Path(request.directory))
+            case RunReference():
+                return _saved(request)
+            case _:
+                raise Unable(
+                    "model",
+                    "the reference is outputs that were saved: there is no module to evaluate",
+                    fix="give a `model` that builds the module, or do without what needs one",
+                )
+
+    def _materialize(self, set_id: str, source: FileInputs, directory: Path) -> Materialized:
+        if self._signature is None:
+            raise Unable("tool", "the reference is not loaded")
+        names, outputs = ([value.name for value in values] for values in self._signature)
+        inputs = materialize(set_id, source, directory, names)
+        return Materialized(sets=(with_outputs(inputs, source, directory / "outputs", outputs),))
+
+
+def _saved(request: RunReference) -> Ran:
+    expected = request.inputs.expected
+    if not expected:
+        raise Unable(
+            "input",
+            f"no outputs were saved beside the inputs {request.inputs.id}",
+            fix="give folders with output_0.pb, ... or outputs.npz beside the inputs",
+        )
+    call = StageCall(component=MODEL, index=0, inputs=request.inputs.tensors, outputs=expected)
+    with PeakMemory() as memory:
+        pass
+    return Ran(calls=(call,), outputs=None, seconds=0.0, peak_rss_bytes=memory.rss_bytes)
