@@ -67,7 +67,9 @@ class Execution:
     ) -> None:
         self._plan, self._device, self._directory = plan, device, directory
         self._select, self._progress = select, progress
-        self._reference = Side("saved" if plan.saved else "reference", directory / "reference.log", plan.limits)
+        self._reference = Side(
+            "saved" if plan.saved else "reference", directory / "reference.log", plan.limits
+        )
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}

@@ -30,7 +30,9 @@ def _model(path: Path, model: ModelSpec) -> Iterator[Finding]:
             yield Finding(path, "'target' is missing", "add `target: model.py:build`", on_key=True)
         if model.checkpoint_key is not None and model.checkpoint is None:
             at = (*path, "checkpoint_key")
-            yield Finding(at, "'checkpoint_key' is given without a 'checkpoint'", "add the checkpoint", on_key=True)
+            yield Finding(
+                at, "'checkpoint_key' is given without a 'checkpoint'", "add the checkpoint", on_key=True
+            )
         return
     for name in sorted(model.model_fields_set - {"loader"}):
         problem = f"{name!r} has no meaning with the loader {model.loader!r}"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parity.records.jobs import MODEL, FileInputs, LoadReference, MaterializeSet, Request, RunReference, StageCall
+from parity.records.jobs import (
+    MODEL,
+    FileInputs,
+    LoadReference,
+    MaterializeSet,
+    Request,
+    RunReference,
+    StageCall,
+)
 from parity.records.outcomes import Answer, Loaded, Materialized, Ran
 from parity.records.tensors import ValueInfo
 from parity.worker.inputs import materialize, with_outputs

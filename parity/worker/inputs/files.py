@@ -15,7 +15,6 @@ from parity.errors import CannotJudge
 from parity.registry import INPUT_FORMATS, resolve
 from parity.worker.problems import Unable
 
-
 Named = tuple[str, Array]
 
 
@@ -111,10 +110,10 @@ def read_proto(path: Path) -> Named:
         array = numpy_helper.to_array(proto)
         dtype_name(array.dtype if proto.data_type != onnx.TensorProto.STRING else np.dtype(np.str_))
     except (DecodeError, ValueError, TypeError, KeyError, CannotJudge) as error:
-        if kind := _other_proto(content):
+        if _is_collection(content):
             raise Unable(
                 "input",
-                f"{path.name} holds {kind}: only tensors are supported",
+                f"{path.name} holds a sequence or an optional value: only tensors are supported",
                 fix="use a model and data whose inputs and outputs are tensors",
             ) from error
         raise _broken(path, "it is no TensorProto, or is damaged", str(error)) from error
@@ -123,20 +122,17 @@ def read_proto(path: Path) -> Named:
     return proto.name, array
 
 
-def _other_proto(content: bytes) -> str:
-    """What else of ONNX's data the bytes are; empty when nothing. Protobuf does not say what it holds."""
+def _is_collection(content: bytes) -> bool:
+    """Whether the bytes are a SequenceProto or an OptionalProto: protobuf does not say what it holds."""
     import onnx
     from google.protobuf.message import DecodeError
 
-    for kind, words in ((onnx.SequenceProto, "a sequence"), (onnx.OptionalProto, "an optional value")):
-        try:
-            proto = kind.FromString(content)
-        except DecodeError:
-            continue
-        proto.DiscardUnknownFields()
-        if proto.elem_type and proto.ByteSize() == len(content):  # nothing was left over
-            return words
-    return ""
+    try:
+        proto = onnx.SequenceProto.FromString(content)  # an OptionalProto has the same fields
+    except DecodeError:
+        return False
+    proto.DiscardUnknownFields()
+    return bool(proto.elem_type) and proto.ByteSize() == len(content)  # nothing was left over
 
 
 @contextmanager
