@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -20,16 +19,22 @@ from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
-from parity.records.plan import SuitePlan, case_id
+from parity.records.plan import SuitePlan, case_id, selects
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import DeviceRun
 from parity.reports import verdict
+from parity.reproducing import save_repros
 
 ENDED = "ended"  # the kind of the problem of a suite that was told to end: a signal, Ctrl-C
 
 
 def run_gate(
-    plans: list[SuitePlan], *, select: str = "*", keep: Path | None = None, progress: Progress
+    plans: list[SuitePlan],
+    *,
+    select: str = "*",
+    keep: Path | None = None,
+    report_dir: Path | None = None,
+    progress: Progress,
 ) -> Report:
     """Runs every suite on each of its devices and judges what came out.
 
@@ -37,8 +42,9 @@ def run_gate(
 
     Args:
         plans: one for each specification.
-        select: glob over case ids.
+        select: a case's id, or a glob over them.
         keep: folder for tensors and logs; None: a temporary one, removed at the end.
+        report_dir: where the worst failed cases are saved, to be run again; None: nowhere.
         progress: told what is going on.
     """
     started, began = datetime.now(UTC), time.monotonic()
@@ -46,7 +52,7 @@ def run_gate(
     cases: list[CaseResult] = []
     with run_directory(keep) as directory:
         for number, plan in enumerate(plans):
-            suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress)
+            suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress, report_dir)
             suites.append(suite)
             cases.extend(judged)
             if suite.problem is not None and suite.problem.kind == ENDED:
@@ -65,7 +71,7 @@ def run_gate(
 
 
 def run_suite(
-    plan: SuitePlan, directory: Path, select: str, progress: Progress
+    plan: SuitePlan, directory: Path, select: str, progress: Progress, report_dir: Path | None = None
 ) -> tuple[SuiteResult, list[CaseResult]]:
     """One suite on each of its devices; one device after the other, each with workers of its own."""
     began = time.monotonic()
@@ -82,6 +88,8 @@ def run_suite(
                 run = execution.run()
                 progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
                 judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
+                if report_dir is not None:
+                    judged = save_repros(plan, run, judged, report_dir)
                 judged = diagnose_cases(plan, run, judged, execution, progress)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
             ended = Problem(kind=ENDED, message=f"the run was ended while {plan.name} ran on {device}")
@@ -120,7 +128,7 @@ def run_directory(keep: Path | None) -> Iterator[Path]:
 
 def _chosen(case: CaseResult, select: str) -> bool:
     # A suite whose inputs could not be made has no real ids to select by: it must not vanish.
-    return fnmatchcase(case.id, select) or case.problem is not None
+    return selects(select, case.id) or case.problem is not None
 
 
 def _nothing_compared(plan: SuitePlan, select: str) -> Problem:

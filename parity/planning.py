@@ -66,7 +66,9 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
             session_config=spec.onnxruntime.session_config,
         ),
         tolerances=_tolerances(spec, places),
-        limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
+        limits=Limits(
+            timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory, repro_bytes=spec.limits.repro
+        ),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose="never" if spec.model is not None and spec.model.saved else spec.diagnose,

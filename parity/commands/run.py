@@ -13,6 +13,7 @@ from parity.pipeline import run_gate
 from parity.records.plan import DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
+from parity.reproducing import clear_repros
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Options:
     Args:
         devices: instead of those of the specifications.
         report_dir: made when it is missing.
-        select: glob over case ids.
+        select: a case's id, or a glob over them.
         keep: where to keep tensors and logs; None removes them.
         export_dir: where ONNX files are exported to, for a workspace that can't be written; None: where the
             specifications say.
@@ -60,8 +61,15 @@ def run(
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
+    clear_repros(options.report_dir)
     with ProgressView() as view:
-        report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
+        report = run_gate(
+            plans,
+            select=options.select,
+            keep=options.keep,
+            report_dir=options.report_dir,
+            progress=view.update,
+        )
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)

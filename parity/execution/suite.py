@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 
 from parity.execution.materializing import Sets, materialize
 from parity.execution.noise import measure_noise, needs_noise
+from parity.execution.process import SideName
 from parity.execution.side import Side
 from parity.execution.timing import with_latencies, worth_timing
 from parity.records.jobs import (
@@ -43,7 +43,7 @@ from parity.records.outcomes import (
     SessionOpened,
     Unanswered,
 )
-from parity.records.plan import SuitePlan, case_id
+from parity.records.plan import SuitePlan, case_id, selects
 from parity.records.runs import DeviceRun, SetRun
 from parity.records.tensors import InputSet
 
@@ -67,9 +67,8 @@ class Execution:
     ) -> None:
         self._plan, self._device, self._directory = plan, device, directory
         self._select, self._progress = select, progress
-        self._reference = Side(
-            "saved" if plan.saved else "reference", directory / "reference.log", plan.limits
-        )
+        kind: SideName = "saved" if plan.saved else "reference"
+        self._reference = Side(kind, directory / "reference.log", plan.limits)
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}
@@ -245,6 +244,6 @@ class Execution:
 
     def _selected(self, input_set: str) -> bool:
         return any(
-            fnmatchcase(case_id(self._plan.name, self._device, input_set, subject), self._select)
+            selects(self._select, case_id(self._plan.name, self._device, input_set, subject))
             for subject in self._plan.subjects
         )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from .jobs import (
@@ -40,6 +41,7 @@ class Limits(Record):
 
     timeout_s: float
     memory_bytes: int | None  # resident memory of a worker with its children; None: no limit
+    repro_bytes: int = 2**30  # tensors of a failed case that are saved beside the reports
 
 
 class LatencyPlan(Record):
@@ -99,3 +101,8 @@ class SuitePlan(Record):
 def case_id(suite: str, device: str, input_set: str, subject: str) -> str:
     """The stable name of one comparison; it holds no measured value."""
     return f"{suite}/{device}/{input_set}/{subject}"
+
+
+def selects(pattern: str, case: str) -> bool:
+    """Whether ``--case`` takes a case: by its very id, whatever that holds, or as a glob."""
+    return case == pattern or fnmatchcase(case, pattern)

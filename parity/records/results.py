@@ -127,6 +127,16 @@ class SidePerformance(Record):
     peak_device_bytes: int | None = None
 
 
+class Repro(Record):
+    """What was saved of a failed case, to run it again without the gate.
+
+    `folder` is relative to that of the reports; where it is empty, nothing was saved, and `note` says why.
+    """
+
+    folder: str = ""
+    note: str = ""
+
+
 class CaseResult(Record):
     id: str  # stable: suite/device/input set/subject
     suite: str
@@ -142,6 +152,7 @@ class CaseResult(Record):
     reference_performance: SidePerformance = SidePerformance()
     candidate_performance: SidePerformance = SidePerformance()
     duration_s: float = 0.0
+    repro: Repro | None = None  # of the worst failed case of each component
     modules: tuple[ModuleErrors, ...] = ()  # of the component, where the error was followed through it
 
 

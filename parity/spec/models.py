@@ -16,8 +16,8 @@ class ModelSpec(SpecModel):
 
     loader: Literal["python", "saved-outputs"] = Field(
         "python",
-        description="How the module is built. `python`: a callable that returns it. `saved-outputs`: there is "
-        "none; the reference is the outputs that the folders of `inputs.files` hold.",
+        description="How the module is built. `python`: a callable that returns it. `saved-outputs`: there "
+        "is none; the reference is the outputs that the folders of `inputs.files` hold.",
         examples=["python"],
     )
     target: Target | None = Field(

@@ -82,6 +82,7 @@ class CandidateSide:
             outputs=session.outputs,
             settings=self._runtime.settings(session),
             providers=session.providers,
+            script=self._runtime.script,
         )
 
     def _run(self, job: RunCandidate) -> Ran:

@@ -34,8 +34,8 @@ class SavedReference:
                 (component,) = request.components
                 self._signature = read_signature(component.onnx)
                 return Loaded(settings={}, versions={}, device="saved outputs")
-            case MaterializeSet(source=FileInputs()):
-                return self._materialize(request.id, request.source, Path(request.directory))
+            case MaterializeSet(id=set_id, source=FileInputs() as source, directory=directory):
+                return self._materialize(set_id, source, Path(directory))
             case RunReference():
                 return _saved(request)
             case _:

@@ -81,7 +81,7 @@ WRONG_MODELS = {
     "no-target": ("model: {loader: python}", 1, "'target' is missing"),
     "target": ("model: {target: build}", 17, "'build' names no Python callable"),
     "target-path": ("model: {target: 'model.py:'}", 17, "names no Python callable"),
-    "loader-type": ("model: {loader: {a: 1}, target: model.py:build}", 17, "expected python or saved-outputs, not a mapping"),
+    "loader-type": ("model: {loader: {a: 1}, target: model.py:build}", 17, "saved-outputs, not a mapping"),
     "loader": ("model: {loader: pyton, target: model.py:build}", 17, "expected python"),
     "config": ("model: {target: model.py:build, config: 3}", 41, "a file's path or a mapping"),
     "args-word": ("model: {target: model.py:build, args: {a: [{b: no}]}}", 48, "'no' without quotes"),

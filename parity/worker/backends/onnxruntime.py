@@ -18,6 +18,7 @@ from parity.worker.backends.onnxruntime_options import (
     session_options,
     settings_of,
 )
+from parity.worker.backends.onnxruntime_script import session_script
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable
@@ -86,13 +87,24 @@ class OnnxRuntime:
         return torch.cuda.get_device_name(self._index) if torch.cuda.is_available() else self.device
 
     def _create(self, model: str | bytes) -> Any:
-        providers: list[Any] = [(self.provider, self._provider_options)]
-        if self.provider != CPU:
-            providers.append(CPU)  # for the nodes that the device's provider has no kernel for
         # Without enable_fallback=0, a provider that fails is replaced by the CPU with a printed line.
         return self._ort.InferenceSession(
-            model, session_options(self._ort, self._numerics, self._options), providers, enable_fallback=0
+            model,
+            session_options(self._ort, self._numerics, self._options),
+            list(self._providers),
+            enable_fallback=0,
         )
+
+    @property
+    def _providers(self) -> tuple[tuple[str, dict[str, str]], ...]:
+        """With the CPU for the nodes that the device's provider has no kernel for."""
+        own = (self.provider, self._provider_options)
+        return (own,) if self.provider == CPU else (own, (CPU, {}))
+
+    @property
+    def script(self) -> tuple[str, ...]:
+        """Lines of Python that set the options and providers of the sessions."""
+        return session_script(self._providers, self._numerics, self._options)
 
     def _prove_cuda(self) -> None:
         """Opens a session on a model of one node, because a provider can be listed and yet not load."""
