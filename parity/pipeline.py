@@ -22,7 +22,7 @@ from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.plan import SuitePlan, case_id, selects
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import DeviceRun
-from parity.reports import verdict
+from parity.reports import selection, verdict
 from parity.reproducing import save_repros
 
 ENDED = "ended"  # the kind of the problem of a suite that was told to end: a signal, Ctrl-C
@@ -67,7 +67,7 @@ def run_gate(
         suites=tuple(suites),
         cases=tuple(cases),
     )
-    return replace(report, exit_code=int(verdict.exit_code(report)))
+    return replace(report, exit_code=int(verdict.exit_code(report)), worst=selection.worst_cases(report))
 
 
 def run_suite(

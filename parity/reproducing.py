@@ -80,6 +80,7 @@ def _save(plan: SuitePlan, run: DeviceRun, set_run: SetRun, case: CaseResult, re
     try:
         return _written(plan, run, set_run, case, report_dir)
     except OSError as error:
+        shutil.rmtree(report_dir / FOLDER / _folder_name(case.id), ignore_errors=True)
         return Repro(note=f"not saved: {error.strerror or error}")
 
 

@@ -164,6 +164,20 @@ class SideSettings(Record):
     notes: tuple[str, ...] = ()
 
 
+class WorstCase(Record):
+    """The case in which an output did worst, of all input sets of a pair of sides."""
+
+    suite: str
+    reference: str
+    candidate: str
+    subject: str
+    output: str
+    status: Status
+    factor: float | None  # as of the output; None: infinite, or nothing was measured
+    case: str  # its id
+    input_set: str
+
+
 class SuiteResult(Record):
     """What holds for all cases of one specification file."""
 
@@ -194,3 +208,4 @@ class Report(Record):
     environment: Environment
     suites: tuple[SuiteResult, ...]
     cases: tuple[CaseResult, ...]
+    worst: tuple[WorstCase, ...] = ()  # one for each output of each pair of sides, in the order of the cases
