@@ -87,19 +87,40 @@ class LoadReference(Record, tag="load-reference"):
     base_dir: str  # the specification's folder: relative Python targets and imports start there
 
 
+DistributionName = Literal[
+    "normal", "uniform", "integers", "constant", "zeros", "ones",
+    "mask", "positions", "lengths", "arange", "permutation", "one_hot", "offsets", "choice",
+]  # fmt: skip
+
+
+class Padding(Record):
+    """What a tensor has where a mask, whose axes are its first ones, is zero."""
+
+    mask: str  # the name of a tensor of the distribution `mask`
+    value: float
+
+
 class Distribution(Record):
     """One generated tensor; `shape` is concrete here, the symbolic dimensions already bound."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    distribution: Literal["normal", "uniform", "integers", "constant", "zeros", "ones"]
+    distribution: DistributionName
     mean: float = 0.0
     std: float = 1.0
-    low: float = 0.0  # uniform: [low, high); integers: low <= value < high
-    high: float = 1.0
+    low: float = 0.0  # uniform: [low, high); integers: low <= value < high; arange: the first
+    high: float = 1.0  # offsets: the greatest
     value: float = 0.0  # constant
+    values: tuple[float, ...] = ()  # choice
+    min_length: int = 1  # mask: of the ones in a row
+    max_length: int | None = None  # None: the whole row
+    pad: Literal["right", "left"] = "right"
+    of: str = ""  # positions, lengths: the mask that they follow
     sparsity: float = 0.0  # share of elements set to zero
+    sorted: bool = False  # ascending along the last axis
+    unique: bool = False  # no value twice along the last axis
+    padding: Padding | None = None
 
 
 class GeneratedInputs(Record, tag="generated"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from parity.records.jobs import MODEL, PIPELINE
-from parity.spec.distributions import check_tensor
+from parity.spec.generated import check_generated
 from parity.spec.inputs import InputsSpec
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
@@ -14,8 +13,6 @@ from parity.spec.places import Path
 from parity.spec.references import check_references
 from parity.spec.schema import Spec
 from parity.spec.tolerances import ToleranceSpec
-
-SETS_LIMIT = 10_000  # input sets of one specification
 
 Findings = Iterator[Finding]
 
@@ -97,33 +94,7 @@ def _inputs(inputs: InputsSpec) -> Findings:
             problem = f"{name!r} has no meaning with {source!r}"
             yield Finding(("inputs", name), problem, "leave it out", on_key=True)
     if inputs.tensors is not None:
-        yield from _dims(inputs)
-        for name, tensor in inputs.tensors.items():
-            yield from check_tensor(("inputs", "tensors", name), tensor)
-
-
-def _dims(inputs: InputsSpec) -> Findings:
-    used: set[str] = set()
-    for name, tensor in (inputs.tensors or {}).items():
-        for axis, size in enumerate(tensor.shape):
-            if isinstance(size, str):
-                used.add(size)
-                if size not in inputs.dims:
-                    path = ("inputs", "tensors", name, "shape", axis)
-                    yield Finding(
-                        path, f"{size!r} is not in 'dims'", f"add `dims: {{{size}: 1}}` under `inputs`"
-                    )
-    for name, sizes in inputs.dims.items():
-        at: Path = ("inputs", "dims", name)
-        if name not in used:
-            fix = "use it in a shape, or leave it out"
-            yield Finding(at, f"no tensor has the dimension {name!r}", fix, on_key=True)
-        if len(set(sizes)) < len(sizes):
-            yield Finding(at, f"a size of {name!r} is given twice", "give each size once")
-    count = math.prod(len(sizes) for sizes in inputs.dims.values()) * (inputs.samples or 1)
-    if count > SETS_LIMIT:
-        problem = f"this makes {count} input sets, more than {SETS_LIMIT}"
-        yield Finding(("inputs",), problem, "give fewer sizes or samples", on_key=True)
+        yield from check_generated(inputs)
 
 
 def _devices(devices: tuple[str, ...]) -> Findings:

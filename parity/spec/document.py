@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from parity.errors import SpecError
 from parity.spec import unsupported
-from parity.spec.inputs import InputsSpec, TensorSpec
+from parity.spec.inputs import InputsSpec, LengthsSpec, PaddingSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
 from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec, OnnxSpec
@@ -36,6 +36,8 @@ _SECTIONS: dict[type[BaseModel], str] = {
     ComponentSpec: "components-and-pipeline",
     InputsSpec: "inputs",
     TensorSpec: "generated-tensors",
+    LengthsSpec: "masks-and-what-follows-them",
+    PaddingSpec: "masks-and-what-follows-them",
     NumericsSpec: "numerics",
     ToleranceSpec: "tolerances",
     OnnxRuntimeSpec: "onnxruntime",
