@@ -105,7 +105,7 @@ def run_suite(
             numerics=plan.numerics_name,
             sides=tuple(sides),
             exports={name: export.settings for name, export in exports.items()},
-            problem=ended or (None if cases else _nothing_compared(plan, select)),
+            problem=ended or (_only_empty(plan, cases) if cases else _nothing_compared(plan, select)),
             duration_s=time.monotonic() - began,
         ),
         cases,
@@ -139,6 +139,19 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
             fix=f"case ids look like {case_id(plan.name, plan.devices[0], 'sample=0', plan.subjects[-1])}",
         )
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
+
+
+def _only_empty(plan: SuitePlan, cases: list[CaseResult]) -> Problem | None:
+    """Tensors without elements are alike whatever the models compute: a suite of them alone shows nothing."""
+    measured = [output.measurement for case in cases for output in case.outputs]
+    if any(case.status != "passed" for case in cases) or any(m is None or m.elements for m in measured):
+        return None
+    return Problem(
+        kind="input",
+        message="nothing was compared: no output has an element",
+        at=plan.at("inputs"),
+        fix="add inputs of another size: a dimension is 0",
+    )
 
 
 def _settings(plan: SuitePlan, run: DeviceRun) -> Iterator[SideSettings]:

@@ -17,7 +17,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from parity.execution.materializing import Sets, materialize
+from parity.execution.materializing import Sets, how_many, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.process import SideName
 from parity.execution.side import Side
@@ -120,12 +120,11 @@ class Execution:
         starting = beside.submit(self._start_candidate)
         self._progress(f"{self._device}: loading the reference", 0, None)
         reference = self._load_reference()
-        sets: Sets | Unanswered = []
-        runs: list[SetRun] = []
+        sets: Sets | Unanswered = iter(())
         if isinstance(reference, Loaded):
             sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
-        if isinstance(sets, list):
-            runs = self._run_all(sets, starting, beside)
+        blocked = sets if isinstance(sets, Unanswered) else None
+        runs = [] if isinstance(sets, Unanswered) else self._run_all(sets, starting, beside)
         return DeviceRun(
             device=self._device,
             reference=reference,
@@ -133,7 +132,7 @@ class Execution:
             sessions=self._sessions,
             exports=self._exports,
             sets=tuple(runs),
-            blocked=None if isinstance(sets, list) else sets,
+            blocked=blocked,
             seconds=time.monotonic() - began,
         )
 
@@ -168,8 +167,9 @@ class Execution:
     ) -> list[SetRun]:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
+        total = how_many(self._plan.inputs, self._selected)
         for done, (name, inputs) in enumerate(sets):
-            self._progress(f"{self._device}: {name}", done, len(sets))
+            self._progress(f"{self._device}: {name}", done, total)
             run = SetRun(id=name, inputs=inputs)
             if isinstance(inputs, InputSet):
                 run = self._run_reference(run, inputs)

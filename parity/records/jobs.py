@@ -139,11 +139,16 @@ class MaterializeSet(Record, tag="materialize-set"):
 
 
 class MaterializeProvider(Record, tag="materialize-provider"):
-    """All input sets that a user's callable yields; they are named by their position: 0, 1, ..."""
+    """The next input set that a user's callable yields; it is named by its position: 0, 1, ...
+
+    They are asked for in this order, one at a time, so that there may be any number. The answer holds no set
+    when the callable has ended.
+    """
 
     target: str
     samples: int | None  # take so many; None: until it ends
-    directory: str
+    index: int
+    directory: str | None  # of this set; None: it is not wanted, and taken for the sake of the next
 
 
 class ExportOnnx(Record, tag="export-onnx"):

@@ -31,7 +31,7 @@ from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.inputs import materialize, write_set
-from parity.worker.inputs.provider import provided_sets
+from parity.worker.inputs.provider import Provider
 from parity.worker.modules import (
     build_module,
     device_name,
@@ -117,6 +117,7 @@ class _Reference:
         self._job, self._device = job, device
         self._components, self._pipeline = components, pipeline
         self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
+        self._provider: Provider | None = None
         self._changes_inputs = False  # whether the model has written into an input of the last run
 
     def names_for(self, source: GeneratedInputs | FileInputs) -> list[str] | None:
@@ -150,11 +151,15 @@ class _Reference:
                 return self.measure(request)
 
     def materialize_provider(self, request: MaterializeProvider) -> Materialized:
-        base_dir, directory = Path(self._job.base_dir), Path(request.directory)
-        sets = provided_sets(request.target, base_dir, request.samples)
-        return Materialized(
-            sets=tuple(write_set(str(n), tensors, directory / str(n)) for n, tensors in enumerate(sets))
-        )
+        if self._provider is None:  # also in a worker that stands in for one that died
+            self._provider = Provider(request.target, Path(self._job.base_dir), request.samples)
+        tensors = self._provider.at(request.index)
+        if tensors is None:
+            return Materialized(sets=())
+        name = str(request.index)
+        if request.directory is None:
+            return Materialized(sets=(InputSet(id=name, tensors=()),))
+        return Materialized(sets=(write_set(name, tensors, Path(request.directory)),))
 
     def run(self, request: RunReference) -> Ran:
         self._prepare()
