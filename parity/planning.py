@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path as FilePath
 
 from parity.errors import SpecError
@@ -17,6 +18,8 @@ from parity.records.jobs import (
     ExportJob,
     FileInputs,
     GeneratedInputs,
+    ImageInputs,
+    InputSource,
     ModelJob,
     Numerics,
     OnnxRuntimeOptions,
@@ -27,6 +30,7 @@ from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
+from parity.spec.images import IMAGE_FORMATS, ImagesSpec
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
 from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
@@ -144,7 +148,9 @@ def _inputs(inputs: InputsSpec, base: FilePath) -> tuple[PlannedSet, ...] | Prov
     if inputs.provider is not None:
         return ProviderPlan(target=inputs.provider, samples=inputs.samples)
     if inputs.files is not None:
-        return tuple(_from_files(inputs.files, base))
+        return tuple(_from_files(inputs.files, base, lambda path: FileInputs(path=path)))
+    if inputs.images is not None:
+        return tuple(_from_files(inputs.images.files, base, partial(_image, inputs.images)))
     return tuple(_generated(inputs))
 
 
@@ -164,10 +170,30 @@ def _seed(seed: int, name: str) -> tuple[int, ...]:
     return (seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
 
 
-def _from_files(patterns: Sequence[str], base: FilePath) -> Iterator[PlannedSet]:
+def _image(images: ImagesSpec, path: str) -> ImageInputs:
+    height_and_width = images.size
+    return ImageInputs(
+        path=path,
+        input=images.input,
+        size=(height_and_width[0], height_and_width[1]) if height_and_width else None,
+        fit=images.fit,
+        resample=images.resample,
+        fill=images.fill,
+        color=images.color,
+        layout=images.layout,
+        dtype=images.dtype,
+        scale=1 / 255 if images.scale is None else images.scale,
+        mean=images.mean or (),
+        std=images.std or (),
+    )
+
+
+def _from_files(
+    patterns: Sequence[str], base: FilePath, source: Callable[[str], InputSource]
+) -> Iterator[PlannedSet]:
     files = list(dict.fromkeys(file for pattern in patterns for file in matching_files(pattern, base)))
     for name, file in zip(_file_ids(files, base), files, strict=True):
-        yield PlannedSet(id=name, source=FileInputs(path=file))
+        yield PlannedSet(id=name, source=source(file))
 
 
 def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
@@ -188,7 +214,8 @@ def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
 
 def _stem(path: FilePath) -> str:
     """Without the ending; the name of a data set's folder, which has none, as a whole."""
-    return path.stem if path.suffix in INPUT_FORMATS else path.name
+    known = path.suffix in INPUT_FORMATS or path.suffix.lower() in IMAGE_FORMATS
+    return path.stem if known else path.name
 
 
 def _safe(text: str) -> str:

@@ -132,9 +132,29 @@ class FileInputs(Record, tag="files"):
     path: str  # .npz .npy .pt .pb, or the folder of a data set
 
 
+class ImageInputs(Record, tag="image"):
+    """One image file; `parity.worker.inputs.images` says in which order it is prepared."""
+
+    path: str
+    input: str
+    size: tuple[int, int] | None  # height, width
+    fit: Literal["stretch", "crop", "pad"]
+    resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+    fill: int
+    color: Literal["RGB", "BGR", "gray"]
+    layout: Literal["NCHW", "NHWC", "CHW", "HWC"]
+    dtype: str
+    scale: float
+    mean: tuple[float, ...]  # empty: 0
+    std: tuple[float, ...]  # empty: 1
+
+
+InputSource = GeneratedInputs | FileInputs | ImageInputs
+
+
 class MaterializeSet(Record, tag="materialize-set"):
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
     directory: str
 
 

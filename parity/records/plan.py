@@ -13,8 +13,7 @@ from .jobs import (
     PIPELINE,
     SAVED,
     ComponentJob,
-    FileInputs,
-    GeneratedInputs,
+    InputSource,
     Numerics,
     OnnxRuntimeOptions,
 )
@@ -26,7 +25,7 @@ class PlannedSet(Record):
     """One input set: its id is stable, and safe as the name of a folder."""
 
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
 
 
 class ProviderPlan(Record):

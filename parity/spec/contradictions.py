@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from parity.records.jobs import MODEL, PIPELINE
 from parity.spec.generated import check_generated
+from parity.spec.image_checks import check_images
 from parity.spec.inputs import InputsSpec
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
@@ -78,9 +79,10 @@ def _component_onnx(spec: Spec, name: str) -> OnnxSpec:
 
 
 def _inputs(inputs: InputsSpec) -> Findings:
-    sources = [name for name in ("tensors", "files", "provider") if getattr(inputs, name) is not None]
+    kinds = ("tensors", "files", "images", "provider")
+    sources = [name for name in kinds if getattr(inputs, name) is not None]
     if not sources:
-        fix = "give exactly one of `tensors`, `files` and `provider`"
+        fix = "give exactly one of `tensors`, `files`, `images` and `provider`"
         yield Finding(("inputs",), "the inputs have no source", fix, on_key=True)
         return
     for other in sources[1:]:
@@ -88,13 +90,15 @@ def _inputs(inputs: InputsSpec) -> Findings:
         problem = f"{other!r} and {sources[0]!r} are both given"
         yield Finding(("inputs", other), problem, fix, on_key=True)
     source = sources[0]
-    applicable = {"tensors": {"seed", "samples", "dims"}, "files": set(), "provider": {"samples"}}[source]
+    applicable = {"tensors": {"seed", "samples", "dims"}, "provider": {"samples"}}.get(source, set())
     for name in ("seed", "samples", "dims"):
         if name in inputs.model_fields_set and name not in applicable:
             problem = f"{name!r} has no meaning with {source!r}"
             yield Finding(("inputs", name), problem, "leave it out", on_key=True)
     if inputs.tensors is not None:
         yield from check_generated(inputs)
+    if inputs.images is not None:
+        yield from check_images(("inputs", "images"), inputs.images)
 
 
 def _devices(devices: tuple[str, ...]) -> Findings:

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from parity.errors import SpecError
 from parity.spec import unsupported
+from parity.spec.images import ImagesSpec
 from parity.spec.inputs import InputsSpec, LengthsSpec, PaddingSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
@@ -35,6 +36,7 @@ _SECTIONS: dict[type[BaseModel], str] = {
     ExportSpec: "export",
     ComponentSpec: "components-and-pipeline",
     InputsSpec: "inputs",
+    ImagesSpec: "images",
     TensorSpec: "generated-tensors",
     LengthsSpec: "masks-and-what-follows-them",
     PaddingSpec: "masks-and-what-follows-them",

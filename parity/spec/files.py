@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 
 from parity.registry import INPUT_FORMATS
+from parity.spec.images import IMAGE_FORMATS
 from parity.spec.messages import Finding
 from parity.spec.models import ModelSpec, OnnxSpec
 from parity.spec.places import Path
@@ -35,6 +36,9 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
         yield from _target(("inputs", "provider"), spec.inputs.provider, base)
     for index, pattern in enumerate(spec.inputs.files or ()):
         yield from _inputs(("inputs", "files", index), pattern, base)
+    if spec.inputs.images is not None:
+        for index, pattern in enumerate(spec.inputs.images.files):
+            yield from _images(("inputs", "images", "files", index), pattern, base)
 
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:
@@ -114,6 +118,17 @@ def _inputs(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
             name = FilePath(file).name
             fix = f"inputs are {', '.join(INPUT_FORMATS)}; narrow the pattern, such as 'samples/*.npz'"
             yield Finding(path, f"{name!r} is no file of inputs", fix)
+            return
+
+
+def _images(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
+    found = matching_files(pattern, base)
+    if not found:
+        yield Finding(path, f"no file matches {pattern!r}", _near(pattern, base) or _RELATIVE)
+    for file in found:
+        if FilePath(file).suffix.lower() not in IMAGE_FORMATS:
+            fix = f"images are {', '.join(IMAGE_FORMATS)}; narrow the pattern, such as 'images/*.jpg'"
+            yield Finding(path, f"{FilePath(file).name!r} is no image", fix)
             return
 
 

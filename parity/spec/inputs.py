@@ -8,6 +8,7 @@ from pydantic import Field
 
 from parity.records.jobs import DistributionName
 from parity.spec.fields import Extent, Quantity, Sizes, SpecModel, Symbol, Target, Text, Texts
+from parity.spec.images import ImagesSpec
 
 Dtype = Literal[
     "float16", "bfloat16", "float32", "float64",
@@ -98,7 +99,7 @@ class TensorSpec(SpecModel):
 
 
 class InputsSpec(SpecModel):
-    """Where the input sets come from: exactly one of `tensors`, `files` and `provider`.
+    """Where the input sets come from: exactly one of `tensors`, `files`, `images` and `provider`.
 
     Each set is made once, and both sides read the same bytes.
     """
@@ -127,6 +128,11 @@ class InputsSpec(SpecModel):
         description="Recorded inputs: a file or pattern, or a list of them (.npz .npy .pt .pb). The keys are "
         "names of ONNX inputs. Each file is an input set.",
         examples=["samples/*.npz"],
+    )
+    images: ImagesSpec | None = Field(
+        None,
+        description="Image files, each an input set.",
+        examples=[{"files": "images/*.jpg", "input": "x", "size": [480, 640]}],
     )
     provider: Target | None = Field(
         None,

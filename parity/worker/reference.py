@@ -17,7 +17,7 @@ from parity.records.jobs import (
     Diagnose,
     ExportOnnx,
     FileInputs,
-    GeneratedInputs,
+    InputSource,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -120,7 +120,7 @@ class _Reference:
         self._provider: Provider | None = None
         self._changes_inputs = False  # whether the model has written into an input of the last run
 
-    def names_for(self, source: GeneratedInputs | FileInputs) -> list[str] | None:
+    def names_for(self, source: InputSource) -> list[str] | None:
         """Names of the model's inputs, in its order, for what may have none.
 
         None for a pipeline, which takes what it likes.

@@ -1,4 +1,4 @@
-"""Where inputs come from: drawn from distributions, read from files, or yielded by the user's code.
+"""Where inputs come from: drawn from distributions, read from files and images, or yielded by user code.
 
 Every source gives tensors by the names of the model's inputs, as NumPy arrays. A file format is one
 function `path -> {name: array}` and one line in `parity.registry.INPUT_FORMATS`.
@@ -13,11 +13,12 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from parity.artifacts import Array, write_tensor
-from parity.records.jobs import FileInputs, GeneratedInputs
+from parity.records.jobs import FileInputs, GeneratedInputs, ImageInputs, InputSource
 from parity.records.tensors import InputSet
 from parity.worker.inputs.files import read_file
 from parity.worker.inputs.folders import read_folder
 from parity.worker.inputs.generated import generate
+from parity.worker.inputs.images import read_image
 
 
 class InputFormat(Protocol):
@@ -30,7 +31,7 @@ class InputFormat(Protocol):
 
 def materialize(
     set_id: str,
-    source: GeneratedInputs | FileInputs,
+    source: InputSource,
     directory: Path,
     declared: Sequence[str] | None = None,
 ) -> InputSet:
@@ -40,6 +41,8 @@ def materialize(
     """
     if isinstance(source, GeneratedInputs):
         return write_set(set_id, generate(source), directory)
+    if isinstance(source, ImageInputs):
+        return write_set(set_id, {source.input: read_image(source)}, directory)
     path = Path(source.path)
     return write_set(
         set_id, read_folder(path, "input", declared) if path.is_dir() else read_file(path), directory
