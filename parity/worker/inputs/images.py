@@ -44,7 +44,7 @@ def _opened(path: Path, source: ImageInputs) -> Image:
         raise Unable(
             "input",
             f"images need Pillow, which can't be imported: {error}",
-            fix="pip install 'onnx-parity-action[images]'; for the container, name a requirements file with it",
+            fix="pip install 'onnx-parity-action[images]'; in the container by a requirements file",
         ) from error
     try:
         with Image.open(path) as file:
