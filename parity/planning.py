@@ -26,6 +26,7 @@ from parity.records.jobs import (
 )
 from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.records.sides import on_device
 from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
@@ -54,28 +55,30 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
+    chosen = spec.devices if devices is None else _override(devices)
+    options = OnnxRuntimeOptions(
+        optimization=spec.onnxruntime.optimization,
+        provider_options=spec.onnxruntime.provider_options,
+        session_config=spec.onnxruntime.session_config,
+    )
+    saved = spec.model is not None and spec.model.saved
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        devices=spec.devices if devices is None else _override(devices),
+        comparisons=tuple(on_device(device, options, saved=saved) for device in chosen),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=OnnxRuntimeOptions(
-            optimization=spec.onnxruntime.optimization,
-            provider_options=spec.onnxruntime.provider_options,
-            session_config=spec.onnxruntime.session_config,
-        ),
         tolerances=_tolerances(spec, places),
         limits=Limits(
             timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory, repro_bytes=spec.limits.repro
         ),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
-        diagnose="never" if spec.model is not None and spec.model.saved else spec.diagnose,
+        diagnose="never" if saved else spec.diagnose,
     )
 
 

@@ -19,7 +19,7 @@ from parity.records.jobs import PIPELINE, StageCall
 from parity.records.outcomes import Ran, SessionOpened
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult, Repro
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.runs import ComparisonRun, SetRun
 from parity.records.tensors import TensorRecord, ValueInfo
 
 FOLDER = "repro"  # in the folder of the reports
@@ -34,7 +34,7 @@ _PLAIN = frozenset(
 
 
 def save_repros(
-    plan: SuitePlan, run: DeviceRun, cases: list[CaseResult], report_dir: Path
+    plan: SuitePlan, run: ComparisonRun, cases: list[CaseResult], report_dir: Path
 ) -> list[CaseResult]:
     """The cases in their order; the worst failed one of each component says where it was saved, or why not.
 
@@ -75,7 +75,7 @@ def _factor(case: CaseResult) -> float:
     return max(float("inf") if factor is None else factor for factor in factors)
 
 
-def _save(plan: SuitePlan, run: DeviceRun, set_run: SetRun, case: CaseResult, report_dir: Path) -> Repro:
+def _save(plan: SuitePlan, run: ComparisonRun, set_run: SetRun, case: CaseResult, report_dir: Path) -> Repro:
     """Writes the folder of one case; a verdict must not be lost because that fails."""
     try:
         return _written(plan, run, set_run, case, report_dir)
@@ -84,7 +84,9 @@ def _save(plan: SuitePlan, run: DeviceRun, set_run: SetRun, case: CaseResult, re
         return Repro(note=f"not saved: {error.strerror or error}")
 
 
-def _written(plan: SuitePlan, run: DeviceRun, set_run: SetRun, case: CaseResult, report_dir: Path) -> Repro:
+def _written(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, case: CaseResult, report_dir: Path
+) -> Repro:
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
     ours = next(call for call in set_run.reference.calls if call.subject == case.subject)
