@@ -1,7 +1,7 @@
 """The order of requests: both sides start side by side, the candidate follows the reference case by case.
 
-    reference  load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |         | noise |
-    candidate  start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
+    reference  load | inputs, run 0 | export | inputs, run 1 | inputs, run 2 |       | latency |         | noise |
+    candidate  start .............. |        | open, run 0   | run 1         | run 2 |         | latency |
 
 Noise floors are measured where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
 """

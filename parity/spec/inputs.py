@@ -125,8 +125,8 @@ class InputsSpec(SpecModel):
     )
     files: Texts | None = Field(
         None,
-        description="Recorded inputs: a file or pattern, or a list of them (.npz .npy .pt .pb). The keys are "
-        "names of ONNX inputs. Each file is an input set.",
+        description="Recorded inputs: a file or pattern, or a list of them (.npz .npy .pt .pb), or folders "
+        "with input_0.pb, ... The keys are names of ONNX inputs. Each is an input set.",
         examples=["samples/*.npz"],
     )
     images: ImagesSpec | None = Field(
