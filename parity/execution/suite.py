@@ -1,9 +1,9 @@
 """The order of requests: both sides start side by side, the candidate follows the reference case by case.
 
-    reference  load | inputs, run 0 | export | inputs, run 1 | inputs, run 2 |       | latency |         | noise |
+    reference  load | inputs, run 0 | export | inputs, run 1 | inputs, run 2 |       | latency |
     candidate  start .............. |        | open, run 0   | run 1         | run 2 |         | latency |
 
-Noise floors are measured where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
+Noise floors come last, where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class LoadReference(Record, tag="load-reference"):
 
 DistributionName = Literal[
     "normal", "uniform", "integers", "constant", "zeros", "ones",
-    "mask", "positions", "lengths", "arange", "permutation", "one_hot", "offsets", "choice",
+    "mask", "positions", "lengths", "arange", "permutation", "one_hot", "offsets", "choice", "boxes",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ _APPLICABLE: Mapping[DistributionName, tuple[str, ...]] = {
     "one_hot": (),
     "offsets": ("high",),
     "choice": ("values", "sparsity", "sorted", "unique"),
+    "boxes": ("low", "high"),
 }
 _KEYS = tuple(dict.fromkeys(key for keys in _APPLICABLE.values() for key in keys))
 # Distribution -> the key that it can't do without, and how it may look.
@@ -37,8 +38,8 @@ _NEEDED: Mapping[DistributionName, tuple[str, str]] = {
     "lengths": ("of", "`of: attention_mask`"),
 }
 _SYMBOLIC = ("low", "high", "value")
-_FRACTIONS = {"normal", "uniform"}
-_ALONG_AN_AXIS = {"mask", "positions", "arange", "permutation", "one_hot", "offsets"}
+_FRACTIONS = {"normal", "uniform", "boxes"}
+_ALONG_AN_AXIS = {"mask", "positions", "arange", "permutation", "one_hot", "offsets", "boxes"}
 
 # The greatest finite value of each float that a Python float can go beyond.
 _LARGEST_FLOAT = {
@@ -128,7 +129,9 @@ def check_tensor(path: Path, tensor: TensorSpec) -> Iterator[Finding]:
     if not tensor.shape and (distribution in _ALONG_AN_AXIS or tensor.sorted or tensor.unique):
         what = repr(distribution) if distribution in _ALONG_AN_AXIS else "'sorted' or 'unique'"
         yield Finding((*path, "shape"), f"{what} needs an axis", "give it a shape of at least one axis")
-    if distribution in {"uniform", "integers"}:
+    if distribution == "boxes" and tensor.shape and tensor.shape[-1] != 4:
+        yield Finding((*path, "shape"), "a box has 4 numbers: x1, y1, x2, y2", "make the last axis 4")
+    if distribution in {"uniform", "integers", "boxes"}:
         yield from _check_interval(path, tensor)
     yield from _check_range(path, tensor, whole=distribution in {"integers", "arange", "offsets"})
 

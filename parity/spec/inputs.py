@@ -59,14 +59,14 @@ class TensorSpec(SpecModel):
     )
     low: Quantity | None = Field(
         None,
-        description="uniform, integers: the least value; arange: the first; 0 otherwise. It, `high` and "
-        "`value` may be the name of one of `dims`.",
+        description="uniform, integers, boxes: the least value; arange: the first; 0 otherwise. It, `high` "
+        "and `value` may be the name of one of `dims`.",
         examples=[0],
     )
     high: Quantity | None = Field(
         None,
-        description="uniform, integers: what all values are below; offsets: the greatest. 1 otherwise for "
-        "uniform, no default for the others.",
+        description="uniform, integers, boxes: what all values are below; offsets: the greatest. 1 otherwise "
+        "for uniform and boxes, no default for the others.",
         examples=[255, "nodes"],
     )
     value: Quantity | None = Field(None, description="constant: the value.", examples=[0.5, "n"])

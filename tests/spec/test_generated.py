@@ -61,6 +61,7 @@ def test_names_of_dimensions_become_their_sizes(folder: SpecFolder) -> None:
         ("distribution: constant, value: n", "distribution: arange", "'arange' needs an axis"),
         ("distribution: constant, value: n", "distribution: choice", "needs 'values'"),
         ("int64, distribution: permutation", "int8, distribution: choice, values: [300]", "300 is beyond"),
+        ("int64, distribution: permutation", "float32, distribution: boxes", "a box has 4 numbers"),
         ("value: -1}", "value: 1.0e+39}", "beyond float32"),
         ("high: n", "high: 1.5", "1.5 is no whole number"),
         ("high: n", "high: true", "True is no number"),

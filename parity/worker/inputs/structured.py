@@ -1,7 +1,7 @@
 """Drawn integers with a structure: masks, what follows from a mask, orders, choices.
 
 All are along the last axis; each row of the others is drawn by itself. Every function gives int64, but for
-`choice`, whose values may be fractions.
+`choice`, whose values may be fractions, and `boxes`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def structured(tensor: Distribution, rng: np.random.Generator, masks: Mapping[st
             array = offsets(tensor, rng)
         case "choice":
             array = choice(tensor, rng)
+        case "boxes":
+            array = boxes(tensor, rng)
         case other:
             raise wrong(tensor, f"nothing can be drawn from {other!r}", "use another distribution")
     return array
@@ -104,6 +106,14 @@ def choice(tensor: Distribution, rng: np.random.Generator) -> Array:
     if not tensor.unique:
         return values[rng.integers(0, len(values), tensor.shape)]
     return values[unique_integers(tensor, rng, 0, len(values))]
+
+
+def boxes(tensor: Distribution, rng: np.random.Generator) -> Array:
+    """x1, y1, x2, y2 in every row, x1 <= x2 and y1 <= y2, from `low` up to `high`; float64."""
+    if tensor.shape[-1] != 4:
+        raise wrong(tensor, f"a box has 4 numbers, its last axis {tensor.shape[-1]}", "make the last axis 4")
+    corners = rng.uniform(tensor.low, tensor.high, (*tensor.shape[:-1], 2, 2))  # corner, coordinate
+    return np.sort(corners, axis=-2).reshape(tensor.shape)
 
 
 def unique_integers(tensor: Distribution, rng: np.random.Generator, low: int, high: int) -> Array:

@@ -87,6 +87,14 @@ def test_arange_one_hot_and_offsets() -> None:
     assert offsets.max() == 20
 
 
+def test_boxes_have_their_corners_in_order() -> None:
+    found = draw(tensor("boxes", (500, 4), dtype="float32", low=10, high=800), (0,))
+    assert (found[:, :2] <= found[:, 2:]).all()
+    assert 10 <= found.min() < 30
+    assert 780 < found.max() < 800
+    assert "a box has 4 numbers" in unable(lambda: draw(tensor("boxes", dtype="float32"), (0,))).problem
+
+
 def test_choice_takes_nothing_else_and_everything() -> None:
     assert set(np.unique(draw(tensor("choice", values=(0, 4, 7)), (0,)))) == {0, 4, 7}
     halves = draw(tensor("choice", values=(0.5, 1.5), dtype="float16"), (0,))
