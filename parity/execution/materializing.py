@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -15,33 +16,30 @@ from parity.records.tensors import InputSet
 Sets = Iterator[tuple[str, InputSet | Unanswered]]
 """Each input set by its id, or why it could not be made; made when it is asked for."""
 
-Selected = Callable[[str], bool]
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which input sets are: those whose id `selects`; with `only_one`, there is no other behind the first."""
+
+    selects: Callable[[str], bool]
+    only_one: bool = False
 
 
 def materialize(
-    planned: tuple[PlannedSet, ...] | ProviderPlan, directory: Path, reference: Side, selected: Selected
+    planned: tuple[PlannedSet, ...] | ProviderPlan, directory: Path, reference: Side, wanted: Wanted
 ) -> Sets | Unanswered:
-    """Every selected input set, or why there is none; a set that failed does not hurt the others.
+    """Every wanted input set, or why there is none; a set that failed does not hurt the others.
 
     Args:
         planned: what the specification asks for.
         directory: where they are written.
         reference: its worker makes them.
-        selected: whether an input set of this id is wanted.
+        wanted: which of them.
     """
     if not isinstance(planned, ProviderPlan):
-        return ((one.id, _one(one, directory, reference)) for one in planned if selected(one.id))
-    first = _provided(planned, 0, directory, reference, selected)
-    return (
-        _stream(first, planned, directory, reference, selected) if isinstance(first, Materialized) else first
-    )
-
-
-def how_many(planned: tuple[PlannedSet, ...] | ProviderPlan, selected: Selected) -> int | None:
-    """How many sets there will be; None where only the provider knows."""
-    if isinstance(planned, ProviderPlan):
-        return None
-    return sum(selected(one.id) for one in planned)
+        return ((one.id, _one(one, directory, reference)) for one in planned if wanted.selects(one.id))
+    first = _provided(planned, 0, directory, reference, wanted)
+    return _stream(first, planned, directory, reference, wanted) if isinstance(first, Materialized) else first
 
 
 def _one(planned: PlannedSet, directory: Path, reference: Side) -> InputSet | Unanswered:
@@ -51,11 +49,7 @@ def _one(planned: PlannedSet, directory: Path, reference: Side) -> InputSet | Un
 
 
 def _stream(
-    answer: Materialized | Unanswered,
-    planned: ProviderPlan,
-    directory: Path,
-    reference: Side,
-    selected: Selected,
+    answer: Materialized | Unanswered, planned: ProviderPlan, directory: Path, reference: Side, wanted: Wanted
 ) -> Sets:
     """What the provider yields until it ends or fails: what came before a failure is judged all the same."""
     for index in count():
@@ -65,19 +59,21 @@ def _stream(
             return
         if not answer.sets:
             return
-        if selected(name):
+        if wanted.selects(name):
             yield name, answer.sets[0]
-        answer = _provided(planned, index + 1, directory, reference, selected)
+            if wanted.only_one:
+                return
+        answer = _provided(planned, index + 1, directory, reference, wanted)
 
 
 def _provided(
-    planned: ProviderPlan, index: int, directory: Path, reference: Side, selected: Selected
+    planned: ProviderPlan, index: int, directory: Path, reference: Side, wanted: Wanted
 ) -> Materialized | Unanswered:
     name = str(index)
     request = MaterializeProvider(
         target=planned.target,
         samples=planned.samples,
         index=index,
-        directory=str(directory / name) if selected(name) else None,
+        directory=str(directory / name) if wanted.selects(name) else None,
     )
     return reference.ask(request, Materialized)

@@ -17,7 +17,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from parity.execution.materializing import Sets, how_many, materialize
+from parity.execution.materializing import Sets, Wanted, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.process import SideName
 from parity.execution.side import Side
@@ -43,7 +43,7 @@ from parity.records.outcomes import (
     SessionOpened,
     Unanswered,
 )
-from parity.records.plan import SuitePlan, case_id, selects
+from parity.records.plan import ProviderPlan, SuitePlan, case_id, selects, selects_one
 from parity.records.runs import ComparisonRun, SetRun
 from parity.records.sides import Comparison, OnnxRuntimeSide, SavedSide
 from parity.records.tensors import InputSet
@@ -123,7 +123,8 @@ class Execution:
         reference = self._load_reference()
         sets: Sets | Unanswered = iter(())
         if isinstance(reference, Loaded):
-            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
+            wanted = Wanted(self._selected, only_one=selects_one(self._select))
+            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, wanted)
         blocked = sets if isinstance(sets, Unanswered) else None
         runs = [] if isinstance(sets, Unanswered) else self._run_all(sets, starting, beside)
         return ComparisonRun(
@@ -169,7 +170,9 @@ class Execution:
     ) -> list[SetRun]:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
-        total = how_many(self._plan.inputs, self._selected)
+        total = None
+        if not isinstance(self._plan.inputs, ProviderPlan):
+            total = sum(self._selected(planned.id) for planned in self._plan.inputs)
         for done, (name, inputs) in enumerate(sets):
             self._progress(f"{self._comparison.text}: {name}", done, total)
             run = SetRun(id=name, inputs=inputs)

@@ -104,3 +104,8 @@ def case_id(suite: str, label: str, input_set: str, subject: str) -> str:
 def selects(pattern: str, case: str) -> bool:
     """Whether ``--case`` takes a case: by its very id, whatever that holds, or as a glob."""
     return case == pattern or fnmatchcase(case, pattern)
+
+
+def selects_one(pattern: str) -> bool:
+    """Whether a pattern of ``--case`` can only be the id of one case."""
+    return not set(pattern) & set("*?[")

@@ -150,7 +150,7 @@ def failing_sets(row: OutputRow) -> str:
     """``3 of 40 beyond tolerance: 0, 7, 12; worst: 7``; empty for a single input set."""
     if len(row.cases) < 2:
         return ""
-    worst = f"; worst: {row.worst_case.input_set}"
+    worst = f"; worst: {row.worst_case.input_set}" if len(row.failing) > 1 else ""
     if len(row.failing) == len(row.cases):
         return f"all {len(row.cases):,} beyond tolerance{worst}"
     sets = listed(case.input_set for case in row.failing)
