@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from support.projects import Finished, run_parity, write_onnx
 from support.saved_cases import KINDS, KNOWN, SavedResult, markdown, run_all, saved_cases
 
@@ -141,7 +141,7 @@ def cut_off(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (without_outputs, "no outputs were saved beside the inputs test_data_set_0"),
+        (without_outputs, "the output 'y' was not saved beside the inputs test_data_set_0"),
         (with_a_gap, "no input_0.pb"),
         (with_a_sequence, "input_0.pb holds a sequence or an optional value"),
         (with_an_optional, "input_0.pb holds a sequence or an optional value"),
@@ -160,11 +160,59 @@ def test_a_data_set_of_no_use_is_named_beside_the_others(tmp_path: Path, spoil: 
     assert done.case("test_data_set_1")["status"] == "passed"
 
 
-def test_a_missing_output_fails(tmp_path: Path) -> None:
-    """Saved outputs that are fewer than the model's are no reason to compare less."""
+def two_outputs(root: Path, *, constant: bool = False) -> None:
+    """A model whose outputs a and b are x and -x, or without an input the numbers 1 and -1."""
+    start = helper.make_node("Constant", [], ["x"], value=numpy_helper.from_array(np.ones(2, np.float32)))
+    graph = helper.make_graph(
+        [
+            *([start] if constant else []),
+            helper.make_node("Identity", ["x"], ["a"]),
+            helper.make_node("Neg", ["x"], ["b"]),
+        ],
+        "g",
+        [] if constant else [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "ab"],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, root / "model.onnx")
+    (root / "test_data_set_0").mkdir()
+
+
+def save_tensors(root: Path, **tensors: float) -> None:
+    """Files of the one data set, nameless: ``input_0`` -> the number in both its elements."""
+    for name, value in tensors.items():
+        proto = numpy_helper.from_array(np.full(2, value, np.float32))
+        (root / "test_data_set_0" / f"{name}.pb").write_bytes(proto.SerializeToString())
+
+
+@pytest.mark.parametrize("output", [1.0, -1.0])
+def test_outputs_that_are_not_all_there_are_not_paired(tmp_path: Path, output: float) -> None:
+    two_outputs(tmp_path)
+    save_tensors(tmp_path, input_0=1, output_0=output)
+    done = run(tmp_path)
+    assert done.status == 3
+    assert "the output 'b' was not saved" in done.case("test_data_set_0")["problem"]["message"]
+
+
+def test_outputs_go_by_their_numbers(tmp_path: Path) -> None:
+    two_outputs(tmp_path)
+    save_tensors(tmp_path, input_0=1, output_0=1, output_1=-1)
+    assert run(tmp_path).status == 0
+    save_tensors(tmp_path, output_0=-1, output_1=1)
+    assert run(tmp_path).status == 1
+
+
+def test_a_model_without_inputs_can_be_judged(tmp_path: Path) -> None:
+    two_outputs(tmp_path, constant=True)
+    save_tensors(tmp_path, output_0=1, output_1=-1)
+    done = run(tmp_path)
+    assert done.status == 0, done.stdout + done.stderr
+
+
+def test_an_output_of_another_name_is_not_taken_for_the_models(tmp_path: Path) -> None:
     write_onnx(tmp_path / "model.onnx")
     data_set(tmp_path / "test_data_set_0")
     np.savez(tmp_path / "test_data_set_0" / "outputs.npz", other=np.ones((2, 3), np.float32))
     done = run(tmp_path)
     assert done.status == 3
-    assert "no outputs were saved" in done.case("test_data_set_0")["problem"]["message"]
+    assert "the output 'y' was not saved" in done.case("test_data_set_0")["problem"]["message"]

@@ -37,7 +37,7 @@ class SavedReference:
             case MaterializeSet(id=set_id, source=FileInputs() as source, directory=directory):
                 return self._materialize(set_id, source, Path(directory))
             case RunReference():
-                return _saved(request)
+                return self._run(request)
             case _:
                 raise Unable(
                     "model",
@@ -46,22 +46,29 @@ class SavedReference:
                 )
 
     def _materialize(self, set_id: str, source: FileInputs, directory: Path) -> Materialized:
-        if self._signature is None:
-            raise Unable("tool", "the reference is not loaded")
-        names, outputs = ([value.name for value in values] for values in self._signature)
+        names, outputs = self._names()
         inputs = materialize(set_id, source, directory, names)
         return Materialized(sets=(with_outputs(inputs, source, directory / "outputs", outputs),))
 
+    def _run(self, request: RunReference) -> Ran:
+        """Nothing runs. Outputs that are not all there would be paired by their order."""
+        expected = request.inputs.expected
+        saved = {record.name for record in expected}
+        missing = [name for name in self._names()[1] if name not in saved]
+        if missing:
+            raise Unable(
+                "input",
+                f"the output {missing[0]!r} was not saved beside the inputs {request.inputs.id}",
+                fix="give folders with output_0.pb, ... or outputs.npz, with every output of the model",
+            )
+        call = StageCall(component=MODEL, index=0, inputs=request.inputs.tensors, outputs=expected)
+        with PeakMemory() as memory:
+            pass
+        return Ran(calls=(call,), outputs=None, seconds=0.0, peak_rss_bytes=memory.rss_bytes)
 
-def _saved(request: RunReference) -> Ran:
-    expected = request.inputs.expected
-    if not expected:
-        raise Unable(
-            "input",
-            f"no outputs were saved beside the inputs {request.inputs.id}",
-            fix="give folders with output_0.pb, ... or outputs.npz beside the inputs",
-        )
-    call = StageCall(component=MODEL, index=0, inputs=request.inputs.tensors, outputs=expected)
-    with PeakMemory() as memory:
-        pass
-    return Ran(calls=(call,), outputs=None, seconds=0.0, peak_rss_bytes=memory.rss_bytes)
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Inputs and outputs of the ONNX file."""
+        if self._signature is None:
+            raise Unable("tool", "the reference is not loaded")
+        inputs, outputs = self._signature
+        return [value.name for value in inputs], [value.name for value in outputs]

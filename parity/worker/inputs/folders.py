@@ -35,9 +35,10 @@ def read_folder(folder: Path, role: Role, declared: Sequence[str] | None) -> dic
     if archive.is_file():
         return read_file(archive)
     tensors = [read_proto(path) for path in _numbered(folder, role)]
-    if not tensors and declared != () and role == "input":
+    takes_none = declared is not None and not declared
+    if role == "input" and not tensors and not takes_none:
         raise Unable(
-            "input", f"the data set {folder} holds no {role}_0.pb", fix=f"save {role}_0.pb or {role}s.npz"
+            "input", f"the data set {folder} holds no input_0.pb", fix="save input_0.pb or inputs.npz"
         )
     return _by_name(tensors, folder, role, declared)
 
