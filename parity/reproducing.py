@@ -113,7 +113,9 @@ def _written(
         outputs=_outputs(case.outputs, reference, candidate),
     )
     (folder / SCRIPT).write_text(text, "utf-8")
-    odd = sorted({r.dtype for r in (*ours.inputs, *theirs.outputs)} - _PLAIN)
+    dtypes = {record.dtype for record in (*ours.inputs, *ours.outputs, *theirs.outputs)}
+    dtypes |= {value.dtype for value in session.inputs}
+    odd = sorted(dtypes - _PLAIN - {"undefined"})
     note = (
         f"{SCRIPT} can't run: NumPy has no {', '.join(odd)}, of which the files hold the bits" if odd else ""
     )
@@ -125,7 +127,7 @@ def script(
     case: CaseResult,
     model: str,
     session: SessionOpened,
-    feeds: Mapping[str, str],
+    feeds: Mapping[str, tuple[str, str]],
     outputs: Mapping[str, tuple[str, str]],
 ) -> str:
     """The script; it needs NumPy and ONNX Runtime.
@@ -134,7 +136,7 @@ def script(
         case: what it reproduces.
         model: Python expression of the ONNX file's path.
         session: how the gate opened it.
-        feeds: input of the ONNX file -> its file.
+        feeds: input of the ONNX file -> its file, and NumPy's name of the dtype that it is cast to.
         outputs: output of the ONNX file -> the files of the reference's and of the candidate's tensor.
     """
     lines = [
@@ -161,7 +163,7 @@ def script(
         "",
         *session.script,
         "session = ort.InferenceSession(str(MODEL), options, providers=providers)",
-        "inputs = {name: np.load(HERE / file) for name, file in INPUTS.items()}",
+        "inputs = {name: np.load(HERE / file).astype(dtype) for name, (file, dtype) in INPUTS.items()}",
         "for (name, files), now in zip(OUTPUTS.items(), session.run(list(OUTPUTS), inputs)):",
         "    reference, candidate = (np.load(HERE / file) for file in files)",
         '    print(f"{name}: {apart(now, reference)} from the reference, "',
@@ -194,14 +196,21 @@ def _copy(records: Iterable[TensorRecord], folder: Path, role: str) -> dict[str,
     return copied
 
 
-def _feeds(declared: tuple[ValueInfo, ...], call: StageCall, files: Mapping[str, str]) -> dict[str, str]:
-    """By name where the names are the same, else in order: as the candidate's worker does."""
-    names, given = [value.name for value in declared], [record.name for record in call.inputs]
-    return (
-        {n: files[n] for n in names}
-        if set(names) == set(given)
-        else dict(zip(names, (files[name] for name in given), strict=True))
-    )
+def _feeds(
+    declared: tuple[ValueInfo, ...], call: StageCall, files: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """By name where the names are the same, else in order: as the candidate's worker does.
+
+    A side may cast its inputs to what the file declares.
+    """
+    given = {record.name: record for record in call.inputs}
+    by_name = {value.name for value in declared} == given.keys()
+    chosen = [given[value.name] for value in declared] if by_name else list(call.inputs)
+    feeds = {}
+    for value, record in zip(declared, chosen, strict=True):
+        dtype = record.dtype if value.dtype == "undefined" else value.dtype
+        feeds[value.name] = (files[record.name], "str" if dtype == "string" else dtype)
+    return feeds
 
 
 def _outputs(

@@ -16,6 +16,7 @@ from .jobs import (
     InputSource,
     Numerics,
 )
+from .placement import PlacementRule
 from .results import Tolerance
 from .sides import Comparison
 from .tensors import Record
@@ -50,6 +51,7 @@ class LatencyPlan(Record):
     runs: int
 
 
+SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification does not know
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
@@ -75,11 +77,13 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    placement: PlacementRule = "warn"
+    save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
 
     @property
     def saved(self) -> bool:
         """Whether the reference is outputs on disk: no module is there to time or to evaluate."""
-        return any(component.model.loader == SAVED for component in self.components)
+        return any(one.model is not None and one.model.loader == SAVED for one in self.components)
 
     @property
     def subjects(self) -> tuple[str, ...]:

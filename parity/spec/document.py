@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from parity.errors import SpecError
 from parity.spec import unsupported
+from parity.spec.comparisons import ComparisonSpec, SideSpec
 from parity.spec.images import ImagesSpec
 from parity.spec.inputs import InputsSpec, LengthsSpec, PaddingSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
@@ -37,6 +38,8 @@ _SECTIONS: dict[type[BaseModel], str] = {
     ComponentSpec: "components-and-pipeline",
     InputsSpec: "inputs",
     ImagesSpec: "images",
+    ComparisonSpec: "comparisons",
+    SideSpec: "sides",
     TensorSpec: "generated-tensors",
     LengthsSpec: "masks-and-what-follows-them",
     PaddingSpec: "masks-and-what-follows-them",

@@ -18,6 +18,8 @@ def check_references(spec: Spec) -> Iterator[Finding]:
             yield from _beside_saved(spec)
     for name, component in (spec.components or {}).items():
         path: Path = ("components", name, "model")
+        if component.model is None:
+            continue
         yield from _model(path, component.model)
         if component.model.saved:
             fix = "give a suite without components for outputs that were saved"
@@ -46,6 +48,9 @@ def _beside_saved(spec: Spec) -> Iterator[Finding]:
     if spec.onnx is not None and spec.onnx.export is not None:
         fix = "name an ONNX file that is there"
         yield Finding(("onnx", "export"), "there is no module to export", fix, on_key=True)
+    if spec.comparisons is not None:
+        fix = "leave it out: the outputs that were saved are the reference on each of `devices`"
+        yield Finding(("comparisons",), "'comparisons' have no meaning with saved outputs", fix, on_key=True)
     if spec.diagnose == "always":
         fix = "leave it out: an error budget needs a module"
         yield Finding(("diagnose",), "saved outputs can't be diagnosed", fix)

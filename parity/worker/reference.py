@@ -30,7 +30,7 @@ from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten
-from parity.worker.inputs import materialize, write_set
+from parity.worker.inputs import materialize, provide
 from parity.worker.inputs.provider import Provider
 from parity.worker.modules import (
     build_module,
@@ -91,8 +91,10 @@ class ReferenceSide:
         components: dict[str, ReferenceComponent] = {}
         notes: list[str] = []
         for one in job.components:
+            if one.model is None:
+                raise Unable("tool", f"component {one.name!r} has no PyTorch model")
             module, about = build_module(one.model, base_dir)
-            component = components[one.name] = ReferenceComponent(one, module, device)
+            component = components[one.name] = ReferenceComponent(one, module, device, job.variant)
             notes += about
             notes += enforce_eval(module, component.whose)
             notes += move(module, device, component.whose)
@@ -153,13 +155,7 @@ class _Reference:
     def materialize_provider(self, request: MaterializeProvider) -> Materialized:
         if self._provider is None:  # also in a worker that stands in for one that died
             self._provider = Provider(request.target, Path(self._job.base_dir), request.samples)
-        tensors = self._provider.at(request.index)
-        if tensors is None:
-            return Materialized(sets=())
-        name = str(request.index)
-        if request.directory is None:
-            return Materialized(sets=(InputSet(id=name, tensors=()),))
-        return Materialized(sets=(write_set(name, tensors, Path(request.directory)),))
+        return provide(self._provider, request)
 
     def run(self, request: RunReference) -> Ran:
         self._prepare()

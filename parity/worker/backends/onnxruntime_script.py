@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from parity.records.jobs import Numerics, OnnxRuntimeOptions
 from parity.worker.backends.onnxruntime_options import LEVELS
 
 
 def session_script(
-    providers: tuple[tuple[str, Mapping[str, str]], ...], numerics: Numerics, options: OnnxRuntimeOptions
+    providers: Sequence[tuple[str, Mapping[str, str]]], numerics: Numerics, options: OnnxRuntimeOptions
 ) -> tuple[str, ...]:
     """Lines of Python that set `options` and `providers`; onnxruntime is there as `ort`.
 
@@ -27,5 +27,6 @@ def session_script(
         f"options.add_session_config_entry({key!a}, {value!a})"
         for key, value in options.session_config.items()
     ]
+    lines += [f"options.register_custom_ops_library({library!a})" for library in options.custom_ops]
     made = ", ".join(f"({name!a}, {dict(own)!a})" for name, own in providers)
     return (*lines, f"providers = [{made}]")

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
 from parity.artifacts import Array, write_tensor
-from parity.records.jobs import FileInputs, GeneratedInputs, ImageInputs, InputSource
+from parity.records.jobs import FileInputs, GeneratedInputs, ImageInputs, InputSource, MaterializeProvider
+from parity.records.outcomes import Materialized
 from parity.records.tensors import InputSet
 from parity.worker.inputs.files import read_file
 from parity.worker.inputs.folders import read_folder
 from parity.worker.inputs.generated import generate
 from parity.worker.inputs.images import read_image
+
+if TYPE_CHECKING:
+    from parity.worker.inputs.provider import Provider  # which imports PyTorch
 
 
 class InputFormat(Protocol):
@@ -68,6 +72,17 @@ def write_set(set_id: str, tensors: dict[str, Array], directory: Path) -> InputS
             write_tensor(directory, name, _native(array), hashed=True) for name, array in tensors.items()
         ),
     )
+
+
+def provide(provider: Provider, request: MaterializeProvider) -> Materialized:
+    """The set that is due, written where it is wanted; no set when the provider has ended."""
+    tensors = provider.at(request.index)
+    if tensors is None:
+        return Materialized(sets=())
+    name = str(request.index)
+    if request.directory is None:
+        return Materialized(sets=(InputSet(id=name, tensors=()),))
+    return Materialized(sets=(write_set(name, tensors, Path(request.directory)),))
 
 
 def _native(array: Array) -> Array:
