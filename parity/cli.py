@@ -154,7 +154,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices", type=_devices, metavar="LIST", help="instead of the specification's: cpu,cuda:0"
     )
-    parser.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
+    parser.add_argument(
+        "--case", default="*", metavar="ID", help="only the case of this id, or those that a glob matches"
+    )
     _add_report_dir(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there"

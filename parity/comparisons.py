@@ -38,7 +38,8 @@ def comparisons_of(
             )
         return tuple(_told_apart(_paired(spec, base), places))
     chosen = spec.devices if devices is None else _override(devices)
-    return tuple(on_device(device, _options(spec, base)) for device in chosen)
+    saved = spec.model is not None and spec.model.saved
+    return tuple(on_device(device, _options(spec, base), saved=saved) for device in chosen)
 
 
 def _options(spec: Spec, base: FilePath) -> OnnxRuntimeOptions:

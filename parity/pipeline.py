@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,16 +20,22 @@ from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.placement import PlacementRule
-from parity.records.plan import SuitePlan, case_id
+from parity.records.plan import SuitePlan, case_id, selects
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import ComparisonRun
-from parity.reports import verdict
+from parity.reports import selection, verdict
+from parity.reproducing import save_repros
 
 ENDED = "ended"  # the kind of the problem of a suite that was told to end: a signal, Ctrl-C
 
 
 def run_gate(
-    plans: list[SuitePlan], *, select: str = "*", keep: Path | None = None, progress: Progress
+    plans: list[SuitePlan],
+    *,
+    select: str = "*",
+    keep: Path | None = None,
+    report_dir: Path | None = None,
+    progress: Progress,
 ) -> Report:
     """Runs every comparison of every suite and judges what came out.
 
@@ -38,8 +43,9 @@ def run_gate(
 
     Args:
         plans: one for each specification.
-        select: glob over case ids.
+        select: a case's id, or a glob over them.
         keep: folder for tensors and logs; None: a temporary one, removed at the end.
+        report_dir: where the worst failed cases are saved, to be run again; None: nowhere.
         progress: told what is going on.
     """
     started, began = datetime.now(UTC), time.monotonic()
@@ -47,7 +53,7 @@ def run_gate(
     cases: list[CaseResult] = []
     with run_directory(keep) as directory:
         for number, plan in enumerate(plans):
-            suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress)
+            suite, judged = run_suite(plan, directory / f"{number}-{plan.name}", select, progress, report_dir)
             suites.append(suite)
             cases.extend(judged)
             if suite.problem is not None and suite.problem.kind == ENDED:
@@ -62,11 +68,11 @@ def run_gate(
         suites=tuple(suites),
         cases=tuple(cases),
     )
-    return replace(report, exit_code=int(verdict.exit_code(report)))
+    return replace(report, exit_code=int(verdict.exit_code(report)), worst=selection.worst_cases(report))
 
 
 def run_suite(
-    plan: SuitePlan, directory: Path, select: str, progress: Progress
+    plan: SuitePlan, directory: Path, select: str, progress: Progress, report_dir: Path | None = None
 ) -> tuple[SuiteResult, list[CaseResult]]:
     """One suite, one comparison after the other, each with workers of its own."""
     began = time.monotonic()
@@ -83,6 +89,8 @@ def run_suite(
                 run = execution.run()
                 progress(f"{plan.name} on {comparison.text}: comparing", len(run.sets), len(run.sets))
                 judged = [case for case in judge_comparison(plan, run) if _chosen(case, select)]
+                if report_dir is not None:
+                    judged = save_repros(plan, run, judged, report_dir)
                 judged = diagnose_cases(plan, run, judged, execution, progress)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
             ended = Problem(
@@ -101,7 +109,7 @@ def run_suite(
             numerics=plan.numerics_name,
             sides=tuple(sides),
             exports={name: export.settings for name, export in exports.items()},
-            problem=ended or (None if cases else _nothing_compared(plan, select)),
+            problem=ended or (_only_empty(plan, cases) if cases else _nothing_compared(plan, select)),
             duration_s=time.monotonic() - began,
         ),
         cases,
@@ -124,7 +132,7 @@ def run_directory(keep: Path | None) -> Iterator[Path]:
 
 def _chosen(case: CaseResult, select: str) -> bool:
     # A suite whose inputs could not be made has no real ids to select by: it must not vanish.
-    return fnmatchcase(case.id, select) or case.problem is not None
+    return selects(select, case.id) or case.problem is not None
 
 
 def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
@@ -136,6 +144,19 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
             fix=f"case ids look like {case_id(plan.name, label, 'sample=0', plan.subjects[-1])}",
         )
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
+
+
+def _only_empty(plan: SuitePlan, cases: list[CaseResult]) -> Problem | None:
+    """Tensors without elements are alike whatever the models compute: a suite of them alone shows nothing."""
+    measured = [output.measurement for case in cases for output in case.outputs]
+    if any(case.status != "passed" for case in cases) or any(m is None or m.elements for m in measured):
+        return None
+    return Problem(
+        kind="input",
+        message="nothing was compared: no output has an element",
+        at=plan.at("inputs"),
+        fix="add inputs of another size: a dimension is 0",
+    )
 
 
 def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:

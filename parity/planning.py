@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path as FilePath
 
 from msgspec.structs import replace
@@ -19,14 +20,18 @@ from parity.records.jobs import (
     ExportJob,
     FileInputs,
     GeneratedInputs,
+    ImageInputs,
+    InputSource,
     ModelJob,
     Numerics,
 )
 from parity.records.loops import LoopJob
 from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
 from parity.spec.files import matching_files
+from parity.spec.images import IMAGE_FORMATS, ImagesSpec
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
 from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
@@ -52,6 +57,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
+    saved = spec.model is not None and spec.model.saved
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
@@ -63,10 +69,12 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         numerics_name=numerics_name,
         numerics=settings,
         tolerances=_tolerances(spec, places),
-        limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
+        limits=Limits(
+            timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory, repro_bytes=spec.limits.repro
+        ),
         latency=_latency(spec.performance),
         places=places.dotted(),
-        diagnose=spec.diagnose,
+        diagnose="never" if saved else spec.diagnose,
         placement=spec.placement,
         save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
@@ -116,7 +124,7 @@ def _component(name: str, component: ComponentSpec, base: FilePath, settings: Nu
 def _model(model: ModelSpec, base: FilePath) -> ModelJob:
     return ModelJob(
         loader=model.loader,
-        target=model.target,
+        target=model.target or "",
         config=str(base / model.config) if isinstance(model.config, str) else model.config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
@@ -138,7 +146,9 @@ def _inputs(inputs: InputsSpec, base: FilePath) -> tuple[PlannedSet, ...] | Prov
     if inputs.provider is not None:
         return ProviderPlan(target=inputs.provider, samples=inputs.samples)
     if inputs.files is not None:
-        return tuple(_from_files(inputs.files, base))
+        return tuple(_from_files(inputs.files, base, lambda path: FileInputs(path=path)))
+    if inputs.images is not None:
+        return tuple(_from_files(inputs.images.files, base, partial(_image, inputs.images)))
     return tuple(_generated(inputs))
 
 
@@ -158,15 +168,35 @@ def _seed(seed: int, name: str) -> tuple[int, ...]:
     return (seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
 
 
-def _from_files(patterns: Sequence[str], base: FilePath) -> Iterator[PlannedSet]:
+def _image(images: ImagesSpec, path: str) -> ImageInputs:
+    height_and_width = images.size
+    return ImageInputs(
+        path=path,
+        input=images.input,
+        size=(height_and_width[0], height_and_width[1]) if height_and_width else None,
+        fit=images.fit,
+        resample=images.resample,
+        fill=images.fill,
+        color=images.color,
+        layout=images.layout,
+        dtype=images.dtype,
+        scale=1 / 255 if images.scale is None else images.scale,
+        mean=images.mean or (),
+        std=images.std or (),
+    )
+
+
+def _from_files(
+    patterns: Sequence[str], base: FilePath, source: Callable[[str], InputSource]
+) -> Iterator[PlannedSet]:
     files = list(dict.fromkeys(file for pattern in patterns for file in matching_files(pattern, base)))
     for name, file in zip(_file_ids(files, base), files, strict=True):
-        yield PlannedSet(id=name, source=FileInputs(path=file))
+        yield PlannedSet(id=name, source=source(file))
 
 
 def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
     """A name for each file: its stem, or where several have the same its whole relative path."""
-    stems = [_safe(FilePath(file).stem) for file in files]
+    stems = [_safe(_stem(FilePath(file))) for file in files]
     counts = Counter(stems)
     names: list[str] = []
     for file, stem in zip(files, stems, strict=True):
@@ -178,6 +208,12 @@ def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
             name = f"{name[:_NAME_LIMIT]}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
         names.append(name)
     return names
+
+
+def _stem(path: FilePath) -> str:
+    """Without the ending; the name of a data set's folder, which has none, as a whole."""
+    known = path.suffix in INPUT_FORMATS or path.suffix.lower() in IMAGE_FORMATS
+    return path.stem if known else path.name
 
 
 def _safe(text: str) -> str:

@@ -14,6 +14,7 @@ from parity.pipeline import run_gate
 from parity.records.plan import SAVE_IN_REPORTS, DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
+from parity.reproducing import clear_repros
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Options:
     Args:
         devices: instead of those of the specifications.
         report_dir: made when it is missing.
-        select: glob over case ids.
+        select: a case's id, or a glob over them.
         keep: where to keep tensors and logs; None removes them.
         export_dir: where ONNX files are exported to, for a workspace that can't be written; None: where the
             specifications say.
@@ -63,9 +64,16 @@ def run(
     plans = [_saved_in(optimized, plan) for plan in plans]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
+    clear_repros(options.report_dir)
     shutil.rmtree(optimized, ignore_errors=True)  # of an earlier run
     with ProgressView() as view:
-        report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
+        report = run_gate(
+            plans,
+            select=options.select,
+            keep=options.keep,
+            report_dir=options.report_dir,
+            progress=view.update,
+        )
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)

@@ -7,12 +7,18 @@ from pathlib import Path
 from parity.execution.process import SideName
 from parity.records.jobs import LoadOnnxReference, LoadReference, StartCandidate
 from parity.records.plan import SuitePlan
-from parity.records.sides import Comparison, OnnxRuntimeSide
+from parity.records.sides import Comparison, OnnxRuntimeSide, SavedSide, TorchSide
 
 
 def reference_role(comparison: Comparison) -> SideName:
     """What kind of worker serves the reference."""
-    return "onnx-reference" if isinstance(comparison.reference, OnnxRuntimeSide) else "reference"
+    match comparison.reference:
+        case OnnxRuntimeSide():
+            return "onnx-reference"
+        case SavedSide():
+            return "saved"
+        case TorchSide():
+            return "reference"
 
 
 def load_reference(plan: SuitePlan, comparison: Comparison) -> LoadReference | LoadOnnxReference:
@@ -34,7 +40,7 @@ def load_reference(plan: SuitePlan, comparison: Comparison) -> LoadReference | L
         device=side.device,
         numerics=plan.numerics,
         base_dir=plan.base_dir,
-        variant=side.variant,
+        variant=side.variant if isinstance(side, TorchSide) else None,
     )
 
 

@@ -1,9 +1,9 @@
 """The order of requests: both sides start side by side, the candidate follows the reference case by case.
 
-    reference  load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |         | noise |
-    candidate  start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
+    reference  load | inputs, run 0 | export | inputs, run 1 | inputs, run 2 |       | latency |
+    candidate  start .............. |        | open, run 0   | run 1         | run 2 |         | latency |
 
-Noise floors are measured where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
+Noise floors come last, where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from parity.execution.loading import load_reference, reference_role, start_candidate
-from parity.execution.materializing import Sets, materialize
+from parity.execution.materializing import Sets, Wanted, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
 from parity.execution.timing import with_latencies, worth_timing
@@ -42,7 +41,7 @@ from parity.records.outcomes import (
     SessionOpened,
     Unanswered,
 )
-from parity.records.plan import SuitePlan, case_id
+from parity.records.plan import ProviderPlan, SuitePlan, case_id, selects, selects_one
 from parity.records.runs import ComparisonRun, SetRun
 from parity.records.sides import Comparison
 from parity.records.tensors import InputSet
@@ -120,12 +119,12 @@ class Execution:
         starting = beside.submit(self._start_candidate)
         self._progress(f"{self._comparison.text}: loading the reference", 0, None)
         reference = self._reference.set_up(load_reference(self._plan, self._comparison), Loaded)
-        sets: Sets | Unanswered = []
-        runs: list[SetRun] = []
+        sets: Sets | Unanswered = iter(())
         if isinstance(reference, Loaded):
-            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
-        if isinstance(sets, list):
-            runs = self._run_all(sets, starting, beside)
+            wanted = Wanted(self._selected, only_one=selects_one(self._select))
+            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, wanted)
+        blocked = sets if isinstance(sets, Unanswered) else None
+        runs = [] if isinstance(sets, Unanswered) else self._run_all(sets, starting, beside)
         return ComparisonRun(
             comparison=self._comparison,
             reference=reference,
@@ -133,7 +132,7 @@ class Execution:
             sessions=self._sessions,
             exports=self._exports,
             sets=tuple(runs),
-            blocked=None if isinstance(sets, list) else sets,
+            blocked=blocked,
             seconds=time.monotonic() - began,
         )
 
@@ -148,8 +147,11 @@ class Execution:
     ) -> list[SetRun]:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
+        total = None
+        if not isinstance(self._plan.inputs, ProviderPlan):
+            total = sum(self._selected(planned.id) for planned in self._plan.inputs)
         for done, (name, inputs) in enumerate(sets):
-            self._progress(f"{self._comparison.text}: {name}", done, len(sets))
+            self._progress(f"{self._comparison.text}: {name}", done, total)
             run = SetRun(id=name, inputs=inputs)
             if isinstance(inputs, InputSet):
                 run = self._run_reference(run, inputs)
@@ -226,6 +228,6 @@ class Execution:
 
     def _selected(self, input_set: str) -> bool:
         return any(
-            fnmatchcase(case_id(self._plan.name, self._comparison.label, input_set, subject), self._select)
+            selects(self._select, case_id(self._plan.name, self._comparison.label, input_set, subject))
             for subject in self._plan.subjects
         )

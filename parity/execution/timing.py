@@ -79,7 +79,7 @@ def _greater(one: int | None, other: int | None) -> int | None:
 
 def worth_timing(plan: SuitePlan, runs: Iterable[SetRun]) -> set[str]:
     """Ids: one set of each combination of dimensions; of recorded data, never alike, the largest."""
-    if plan.latency.runs == 0:
+    if plan.latency.runs == 0 or plan.saved:
         return set()
     generated = not isinstance(plan.inputs, ProviderPlan) and all(
         isinstance(planned.source, GeneratedInputs) for planned in plan.inputs

@@ -16,6 +16,7 @@ from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
+SAVED = "saved-outputs"  # the loader of a reference that is outputs on disk, and no module
 
 Exporter = Literal["torchscript", "dynamo"]
 Variant = Literal["compile", "autocast-bfloat16", "autocast-float16"]
@@ -27,7 +28,7 @@ class ModelJob(Record):
     """How the reference module is built: `parity.worker.loaders` has one module for each loader."""
 
     loader: str
-    target: str
+    target: str  # empty for `SAVED`
     config: str | dict[str, Any] | None = None  # a file's absolute path, or the mapping itself
     args: dict[str, Any] = {}
     checkpoint: str | None = None
@@ -106,19 +107,40 @@ class LoadOnnxReference(Record, tag="load-onnx-reference"):
     candidates: dict[str, str] = {}  # component -> the candidate's ONNX file, which a diagnosis reads
 
 
+DistributionName = Literal[
+    "normal", "uniform", "integers", "constant", "zeros", "ones",
+    "mask", "positions", "lengths", "arange", "permutation", "one_hot", "offsets", "choice", "boxes",
+]  # fmt: skip
+
+
+class Padding(Record):
+    """What a tensor has where a mask, whose axes are its first ones, is zero."""
+
+    mask: str  # the name of a tensor of the distribution `mask`
+    value: float
+
+
 class Distribution(Record):
     """One generated tensor; `shape` is concrete here, the symbolic dimensions already bound."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    distribution: Literal["normal", "uniform", "integers", "constant", "zeros", "ones"]
+    distribution: DistributionName
     mean: float = 0.0
     std: float = 1.0
-    low: float = 0.0  # uniform: [low, high); integers: low <= value < high
-    high: float = 1.0
+    low: float = 0.0  # uniform: [low, high); integers: low <= value < high; arange: the first
+    high: float = 1.0  # offsets: the greatest
     value: float = 0.0  # constant
+    values: tuple[float, ...] = ()  # choice
+    min_length: int = 1  # mask: of the ones in a row
+    max_length: int | None = None  # None: the whole row
+    pad: Literal["right", "left"] = "right"
+    of: str = ""  # positions, lengths: the mask that they follow
     sparsity: float = 0.0  # share of elements set to zero
+    sorted: bool = False  # ascending along the last axis
+    unique: bool = False  # no value twice along the last axis
+    padding: Padding | None = None
 
 
 class GeneratedInputs(Record, tag="generated"):
@@ -127,21 +149,46 @@ class GeneratedInputs(Record, tag="generated"):
 
 
 class FileInputs(Record, tag="files"):
-    path: str  # .npz .npy .pt .pb
+    path: str  # .npz .npy .pt .pb, or the folder of a data set
+
+
+class ImageInputs(Record, tag="image"):
+    """One image file; `parity.worker.inputs.images` says in which order it is prepared."""
+
+    path: str
+    input: str
+    size: tuple[int, int] | None  # height, width
+    fit: Literal["stretch", "crop", "pad"]
+    resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+    fill: int
+    color: Literal["RGB", "BGR", "gray"]
+    layout: Literal["NCHW", "NHWC", "CHW", "HWC"]
+    dtype: str
+    scale: float
+    mean: tuple[float, ...]  # empty: 0
+    std: tuple[float, ...]  # empty: 1
+
+
+InputSource = GeneratedInputs | FileInputs | ImageInputs
 
 
 class MaterializeSet(Record, tag="materialize-set"):
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
     directory: str
 
 
 class MaterializeProvider(Record, tag="materialize-provider"):
-    """All input sets that a user's callable yields; they are named by their position: 0, 1, ..."""
+    """The next input set that a user's callable yields; it is named by its position: 0, 1, ...
+
+    They are asked for in this order, one at a time, so that there may be any number. The answer holds no set
+    when the callable has ended.
+    """
 
     target: str
     samples: int | None  # take so many; None: until it ends
-    directory: str
+    index: int
+    directory: str | None  # of this set; None: it is not wanted, and taken for the sake of the next
 
 
 class ExportOnnx(Record, tag="export-onnx"):

@@ -35,6 +35,7 @@ class SessionOpened(Record, tag="session-opened"):
     outputs: tuple[ValueInfo, ...]
     settings: dict[str, Setting]  # as the session reports them
     providers: tuple[str, ...]
+    script: tuple[str, ...] = ()  # Python that sets `options` and `providers` of such a session
     placement: Placement | None = None
 
 

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from .jobs import (
     MODEL,
     PIPELINE,
+    SAVED,
     ComponentJob,
-    FileInputs,
-    GeneratedInputs,
+    InputSource,
     Numerics,
 )
 from .placement import PlacementRule
@@ -25,7 +26,7 @@ class PlannedSet(Record):
     """One input set: its id is stable, and safe as the name of a folder."""
 
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
 
 
 class ProviderPlan(Record):
@@ -40,6 +41,7 @@ class Limits(Record):
 
     timeout_s: float
     memory_bytes: int | None  # resident memory of a worker with its children; None: no limit
+    repro_bytes: int = 2**30  # tensors of a failed case that are saved beside the reports
 
 
 class LatencyPlan(Record):
@@ -86,6 +88,11 @@ class SuitePlan(Record):
     save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
 
     @property
+    def saved(self) -> bool:
+        """Whether the reference is outputs on disk: no module is there to time or to evaluate."""
+        return any(one.model is not None and one.model.loader == SAVED for one in self.components)
+
+    @property
     def subjects(self) -> tuple[str, ...]:
         """Names of what is judged in each case, in the order of the report."""
         if self.pipeline is None:
@@ -103,3 +110,13 @@ class SuitePlan(Record):
 def case_id(suite: str, label: str, input_set: str, subject: str) -> str:
     """The stable name of one case of a comparison; it holds no measured value."""
     return f"{suite}/{label}/{input_set}/{subject}"
+
+
+def selects(pattern: str, case: str) -> bool:
+    """Whether ``--case`` takes a case: by its very id, whatever that holds, or as a glob."""
+    return case == pattern or fnmatchcase(case, pattern)
+
+
+def selects_one(pattern: str) -> bool:
+    """Whether a pattern of ``--case`` can only be the id of one case."""
+    return not set(pattern) & set("*?[")

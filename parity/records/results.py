@@ -179,6 +179,16 @@ class PerformanceCheck(Record):
     at: str = ""  # place of the limit: parity.yml:31:3
 
 
+class Repro(Record):
+    """What was saved of a failed case, to run it again without the gate.
+
+    `folder` is relative to that of the reports; where it is empty, nothing was saved, and `note` says why.
+    """
+
+    folder: str = ""
+    note: str = ""
+
+
 class CaseResult(Record):
     id: str  # stable: suite/comparison/input set/subject
     suite: str
@@ -194,6 +204,7 @@ class CaseResult(Record):
     reference_performance: SidePerformance = SidePerformance()
     candidate_performance: SidePerformance = SidePerformance()
     duration_s: float = 0.0
+    repro: Repro | None = None  # of the worst failed case of each component
     modules: tuple[ModuleErrors, ...] = ()  # of the component, where the error was followed through it
     performance: tuple[PerformanceCheck, ...] = ()  # beside `status`, which is about the outputs
 
@@ -205,6 +216,20 @@ class SideSettings(Record):
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
     placements: tuple[Placement, ...] = ()  # of each ONNX Runtime session
+
+
+class WorstCase(Record):
+    """The case in which an output did worst, of all input sets of a pair of sides."""
+
+    suite: str
+    reference: str
+    candidate: str
+    subject: str
+    output: str
+    status: Status
+    factor: float | None  # as of the output; None: infinite, or nothing was measured
+    case: str  # its id
+    input_set: str
 
 
 class SuiteResult(Record):
@@ -237,3 +262,4 @@ class Report(Record):
     environment: Environment
     suites: tuple[SuiteResult, ...]
     cases: tuple[CaseResult, ...]
+    worst: tuple[WorstCase, ...] = ()  # one for each output of each pair of sides, in the order of the cases

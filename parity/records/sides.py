@@ -33,6 +33,17 @@ class TorchSide(Record, tag="torch"):
         return f"torch{variant}{_bracketed(self.name)}@{self.device}"
 
 
+class SavedSide(Record, tag="saved"):
+    """Outputs on disk; `device` is where they are compared, since they know no other."""
+
+    device: str
+
+    @property
+    def text(self) -> str:
+        """The same whatever the device."""
+        return "saved outputs"
+
+
 class OnnxRuntimeSide(Record, tag="onnxruntime"):
     """ONNX files in ONNX Runtime on one device; `options` are all that hold for it."""
 
@@ -58,7 +69,7 @@ class OnnxRuntimeSide(Record, tag="onnxruntime"):
         return replace(one, cast_inputs=self.cast_inputs)
 
 
-SideSpec = TorchSide | OnnxRuntimeSide
+SideSpec = TorchSide | SavedSide | OnnxRuntimeSide
 
 
 class Comparison(Record):
@@ -89,11 +100,11 @@ class Comparison(Record):
         return self.key if self.key == "devices" else f"{self.key}.{side}"
 
 
-def on_device(device: str, options: OnnxRuntimeOptions) -> Comparison:
-    """What `devices` asks for: both sides on one device."""
+def on_device(device: str, options: OnnxRuntimeOptions, *, saved: bool = False) -> Comparison:
+    """What `devices` asks for: both sides on one device, the reference `saved` or run in PyTorch."""
     return Comparison(
         label=device,
-        reference=TorchSide(device=device),
+        reference=SavedSide(device=device) if saved else TorchSide(device=device),
         candidate=OnnxRuntimeSide(device=device, options=options),
     )
 

@@ -39,7 +39,12 @@ class ValueInfo(Record):
 
 
 class InputSet(Record):
-    """The inputs of one case, materialized once: both sides read these very bytes."""
+    """The inputs of one case, materialized once: both sides read these very bytes.
+
+    `expected` are the outputs that were saved beside the inputs, in the order of the ONNX outputs; only a
+    saved reference reads them.
+    """
 
     id: str
     tensors: tuple[TensorRecord, ...]
+    expected: tuple[TensorRecord, ...] = ()

@@ -198,7 +198,9 @@ def _sets(row: OutputRow) -> Text:
 
 def _worst_at(row: OutputRow) -> Text:
     element = wording.worst_element(row.worst)
-    return _line((figures.bracketed(element.index) if element else "", "dim"))
+    place = figures.bracketed(element.index) if element else ""
+    of_set = f"in {visible(row.worst_case.input_set)}" if len(row.cases) > 1 else ""
+    return _line((f"{place} {of_set}".strip(), "dim"))
 
 
 def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:

@@ -63,6 +63,7 @@ def failure_block(report: Report, group: Group) -> Marked:
         *remedies(group),
         *wording.facts(row.worst, spec),
         ("input sets", wording.failing_sets(row)),
+        *wording.again(row, spec),
     ]
     return Marked(_block(_title(row, "bold red"), facts, row.explained), "✗", "bold red")
 

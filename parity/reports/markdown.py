@@ -126,7 +126,8 @@ class _Extra:
     def cells(self, entry: OutputRow) -> list[str]:
         """The cells of `after`."""
         amount = f"{len(entry.failing):,} of " if entry.failing else ""
-        sets = [unbroken(f"{amount}{len(entry.cases):,}")] * self._sets
+        worst = f", worst {code(entry.worst_case.input_set)}" if len(entry.cases) > 1 else ""
+        sets = [unbroken(f"{amount}{len(entry.cases):,}") + worst] * self._sets
         return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs
 
 
@@ -184,6 +185,7 @@ def _details(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
             ("problem", entry.worst.problem),
             *wording.facts(entry.worst, spec),
             ("input sets", wording.failing_sets(entry)),
+            *wording.again(entry, spec),
         ]
         lines = [row([name, prose(text)]) for name, text in facts if text]
         lines += _budget(entry)

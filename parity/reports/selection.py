@@ -19,6 +19,7 @@ from parity.records.results import (
     Report,
     SidePerformance,
     Status,
+    WorstCase,
 )
 
 K = TypeVar("K", bound=Hashable)
@@ -120,6 +121,24 @@ def output_rows(report: Report) -> list[OutputRow]:
         diagnosed.sort(key=lambda entry: _badness(entry.output))
         rows.append(OutputRow(pair, subject, name, result, case, cases, failing, tuple(diagnosed)))
     return rows
+
+
+def worst_cases(report: Report) -> tuple[WorstCase, ...]:
+    """The case in which each output did worst."""
+    return tuple(
+        WorstCase(
+            suite=row.pair.suite,
+            reference=row.pair.reference,
+            candidate=row.pair.candidate,
+            subject=row.subject,
+            output=row.name,
+            status=row.worst.status,
+            factor=row.worst.factor,
+            case=row.worst_case.id,
+            input_set=row.worst_case.input_set,
+        )
+        for row in output_rows(report)
+    )
 
 
 def worst_first(rows: Iterable[OutputRow]) -> list[OutputRow]:

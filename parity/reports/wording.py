@@ -5,8 +5,18 @@ The words hold texts of models as they are; each report makes them inert in its 
 
 from __future__ import annotations
 
+import shlex
+
 from parity.records.jobs import MODEL
-from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
+from parity.records.results import (
+    Element,
+    Measurement,
+    OutputResult,
+    Report,
+    Repro,
+    SidePerformance,
+    Tolerance,
+)
 
 from . import figures, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped
@@ -144,13 +154,28 @@ def peak_memory(side: SidePerformance) -> str:
 
 
 def failing_sets(row: OutputRow) -> str:
-    """``3 of 40 beyond tolerance: 0, 7, 12``; empty for a single input set."""
+    """``3 of 40 beyond tolerance: 0, 7, 12; worst: 7``; empty for a single input set."""
     if len(row.cases) < 2:
         return ""
+    worst = f"; worst: {row.worst_case.input_set}" if len(row.failing) > 1 else ""
     if len(row.failing) == len(row.cases):
-        return f"all {len(row.cases):,} beyond tolerance"
+        return f"all {len(row.cases):,} beyond tolerance{worst}"
     sets = listed(case.input_set for case in row.failing)
-    return f"{len(row.failing):,} of {len(row.cases):,} beyond tolerance: {sets}"
+    return f"{len(row.failing):,} of {len(row.cases):,} beyond tolerance: {sets}{worst}"
+
+
+def again(row: OutputRow, spec: str) -> list[tuple[str, str]]:
+    """How to see the worst case of a failed row again, (name, text): with the gate, and without it.
+
+    `spec` is the specification's path.
+    """
+    # Of the component's cases one is saved; it need not be the worst of this output.
+    repro = next((case.repro for case in row.cases if case.repro), Repro())
+    script = f"python {repro.folder}/repro.py, in the folder of the reports" if repro.folder else ""
+    return [
+        ("replay", shlex.join(["parity", "run", spec, "--case", row.worst_case.id])),
+        ("repro", "; ".join(filter(None, (script, repro.note)))),
+    ]
 
 
 def timed_set(row: PerformanceRow) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from parity.records.jobs import MODEL, PIPELINE
-from parity.spec.distributions import check_tensor
+from parity.spec.generated import check_generated
+from parity.spec.image_checks import check_images
 from parity.spec.inputs import InputsSpec
 from parity.spec.loops import check_loop
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
 from parity.spec.places import Path
+from parity.spec.references import check_references
 from parity.spec.schema import Spec
 from parity.spec.settings import PerformanceSpec
 from parity.spec.side_checks import check_comparisons, needs_torch
 from parity.spec.tolerances import ToleranceSpec
 
-SETS_LIMIT = 10_000  # input sets of one specification
 RUNS_TO_JUDGE = 5  # with fewer no ratio can be told from noise, see judging.performance
 
 Findings = Iterator[Finding]
@@ -28,8 +28,7 @@ def contradictions(spec: Spec) -> Findings:
     yield from _subjects(spec)
     for name, component in (spec.components or {}).items():
         yield from _component(("components", name), name, component, modules=needs_torch(spec))
-    if spec.model is not None and spec.model.checkpoint_key is not None and spec.model.checkpoint is None:
-        yield _key_without_checkpoint(("model", "checkpoint_key"))
+    yield from check_references(spec)
     yield from _exports(spec)
     yield from _inputs(spec.inputs)
     yield from _devices(spec.devices)
@@ -67,20 +66,11 @@ def _component(path: Path, name: str, component: ComponentSpec, *, modules: bool
         yield Finding(
             path, f"a component can't be named {name!r}: reports use the name", "rename it", on_key=True
         )
-    model = component.model
-    if model is None and modules:
+    if component.model is None and modules:
         yield Finding(path, "'model' is missing", "add `model: {target: model.py:build}`", on_key=True)
-    if model is not None and model.checkpoint_key is not None and model.checkpoint is None:
-        yield _key_without_checkpoint((*path, "model", "checkpoint_key"))
     yield from _tolerances((*path, "tolerances"), component.tolerances)
     if component.loop is not None:
         yield from check_loop((*path, "loop"), component.loop, None)
-
-
-def _key_without_checkpoint(path: Path) -> Finding:
-    return Finding(
-        path, "'checkpoint_key' is given without a 'checkpoint'", "add the checkpoint", on_key=True
-    )
 
 
 def _exports(spec: Spec) -> Findings:
@@ -102,9 +92,10 @@ def _component_onnx(spec: Spec, name: str) -> OnnxSpec:
 
 
 def _inputs(inputs: InputsSpec) -> Findings:
-    sources = [name for name in ("tensors", "files", "provider") if getattr(inputs, name) is not None]
+    kinds = ("tensors", "files", "images", "provider")
+    sources = [name for name in kinds if getattr(inputs, name) is not None]
     if not sources:
-        fix = "give exactly one of `tensors`, `files` and `provider`"
+        fix = "give exactly one of `tensors`, `files`, `images` and `provider`"
         yield Finding(("inputs",), "the inputs have no source", fix, on_key=True)
         return
     for other in sources[1:]:
@@ -112,39 +103,15 @@ def _inputs(inputs: InputsSpec) -> Findings:
         problem = f"{other!r} and {sources[0]!r} are both given"
         yield Finding(("inputs", other), problem, fix, on_key=True)
     source = sources[0]
-    applicable = {"tensors": {"seed", "samples", "dims"}, "files": set(), "provider": {"samples"}}[source]
+    applicable = {"tensors": {"seed", "samples", "dims"}, "provider": {"samples"}}.get(source, set())
     for name in ("seed", "samples", "dims"):
         if name in inputs.model_fields_set and name not in applicable:
             problem = f"{name!r} has no meaning with {source!r}"
             yield Finding(("inputs", name), problem, "leave it out", on_key=True)
     if inputs.tensors is not None:
-        yield from _dims(inputs)
-        for name, tensor in inputs.tensors.items():
-            yield from check_tensor(("inputs", "tensors", name), tensor)
-
-
-def _dims(inputs: InputsSpec) -> Findings:
-    used: set[str] = set()
-    for name, tensor in (inputs.tensors or {}).items():
-        for axis, size in enumerate(tensor.shape):
-            if isinstance(size, str):
-                used.add(size)
-                if size not in inputs.dims:
-                    path = ("inputs", "tensors", name, "shape", axis)
-                    yield Finding(
-                        path, f"{size!r} is not in 'dims'", f"add `dims: {{{size}: 1}}` under `inputs`"
-                    )
-    for name, sizes in inputs.dims.items():
-        at: Path = ("inputs", "dims", name)
-        if name not in used:
-            fix = "use it in a shape, or leave it out"
-            yield Finding(at, f"no tensor has the dimension {name!r}", fix, on_key=True)
-        if len(set(sizes)) < len(sizes):
-            yield Finding(at, f"a size of {name!r} is given twice", "give each size once")
-    count = math.prod(len(sizes) for sizes in inputs.dims.values()) * (inputs.samples or 1)
-    if count > SETS_LIMIT:
-        problem = f"this makes {count} input sets, more than {SETS_LIMIT}"
-        yield Finding(("inputs",), problem, "give fewer sizes or samples", on_key=True)
+        yield from check_generated(inputs)
+    if inputs.images is not None:
+        yield from check_images(("inputs", "images"), inputs.images)
 
 
 def _devices(devices: tuple[str, ...]) -> Findings:

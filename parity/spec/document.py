@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 from parity.errors import SpecError
 from parity.spec import unsupported
 from parity.spec.comparisons import ComparisonSpec, SideSpec
-from parity.spec.inputs import InputsSpec, TensorSpec
+from parity.spec.images import ImagesSpec
+from parity.spec.inputs import InputsSpec, LengthsSpec, PaddingSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
 from parity.spec.models import ComponentSpec, ExportSpec, LoopSpec, ModelSpec, OnnxSpec
@@ -37,9 +38,12 @@ _SECTIONS: dict[type[BaseModel], str] = {
     ComponentSpec: "components-and-pipeline",
     LoopSpec: "loop",
     InputsSpec: "inputs",
+    ImagesSpec: "images",
     ComparisonSpec: "comparisons",
     SideSpec: "sides",
     TensorSpec: "generated-tensors",
+    LengthsSpec: "masks-and-what-follows-them",
+    PaddingSpec: "masks-and-what-follows-them",
     NumericsSpec: "numerics",
     ToleranceSpec: "tolerances",
     OnnxRuntimeSpec: "onnxruntime",

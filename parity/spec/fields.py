@@ -146,6 +146,16 @@ def _extent(value: object) -> object:
     raise wrong(f"{value!r} is no size", "write a whole number, or the name of one of `dims`")
 
 
+def _quantity(value: object) -> object:
+    if isinstance(value, str) and _SYMBOL.fullmatch(value):
+        return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise wrong(f"expected a finite number, not {value}", "write a number")
+        return float(value)
+    raise wrong(f"{value!r} is no number", "write a number, or the name of one of `dims`")
+
+
 def _one_or_more(value: object) -> object:
     return value if isinstance(value, tuple | dict) else (value,)
 
@@ -223,6 +233,7 @@ ByteSize = Annotated[int, Field(gt=0), BeforeValidator(_bytes, json_schema_input
 Axis = Annotated[int, BeforeValidator(_axis, json_schema_input_type=str)]
 Size = Annotated[int, Field(ge=0, le=_LARGEST_SIZE)]
 Extent = Annotated[int | str, PlainValidator(_extent, json_schema_input_type=int | str)]
+Quantity = Annotated[float | str, PlainValidator(_quantity, json_schema_input_type=float | str)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[str, AfterValidator(_share)]

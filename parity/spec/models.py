@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parity.records.jobs import Exporter
+from parity.records.jobs import SAVED, Exporter
 from parity.spec.fields import Axis, Config, FreeMapping, SpecModel, Symbol, Target, Text, TextFor
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
@@ -14,13 +14,15 @@ from parity.spec.tolerances import Tolerances, ToleranceSpec
 class ModelSpec(SpecModel):
     """The reference: how the PyTorch module is built and where its weights are."""
 
-    loader: Literal["python"] = Field(
+    loader: Literal["python", "saved-outputs"] = Field(
         "python",
-        description="How the module is built. `python`: a callable that returns it.",
+        description="How the module is built. `python`: a callable that returns it. `saved-outputs`: there "
+        "is none; the reference is the outputs that the folders of `inputs.files` hold.",
         examples=["python"],
     )
-    target: Target = Field(
-        description="The callable that returns a torch.nn.Module: file.py:callable or "
+    target: Target | None = Field(
+        None,
+        description="python: the callable that returns a torch.nn.Module, file.py:callable or "
         "package.module:callable.",
         examples=["model.py:build"],
     )
@@ -44,6 +46,11 @@ class ModelSpec(SpecModel):
         description="Where in the checkpoint the state dict is; found by itself for the usual layouts.",
         examples=["state_dict"],
     )
+
+    @property
+    def saved(self) -> bool:
+        """Whether the reference is outputs on disk."""
+        return self.loader == SAVED
 
 
 class ExportSpec(SpecModel):

@@ -102,6 +102,12 @@ class LimitsSpec(SpecModel):
         description="Resident memory of one worker with its children; no limit otherwise.",
         examples=["8GiB"],
     )
+    repro: ByteSize = Field(
+        2**30,
+        description="Tensors of a failed component's worst case, up to which they are saved beside the "
+        "reports, to be run again.",
+        examples=["1GiB"],
+    )
 
 
 Ratio = Annotated[float, Field(gt=0)]

@@ -97,6 +97,7 @@ class CandidateSide:
             outputs=session.outputs,
             settings=self._runtime.settings(session),
             providers=session.providers,
+            script=self._runtime.script,
             placement=session.placement,
         )
 

@@ -26,13 +26,14 @@ from parity.records.placement import Placement
 from parity.records.tensors import TensorRecord
 from parity.worker.candidate import CandidateSide
 from parity.worker.feeds import read_inputs, write_outputs
-from parity.worker.inputs import materialize, write_set
+from parity.worker.inputs import materialize, provide
 from parity.worker.onnx_loop import record_steps
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory
 from parity.worker.targets import prefer_imports_from
 
 if TYPE_CHECKING:
+    from parity.worker.inputs.provider import Provider
     from parity.worker.onnx_pair import GraphPair
 
 
@@ -42,6 +43,7 @@ class OnnxReferenceSide(CandidateSide):
     def __init__(self) -> None:
         super().__init__()
         self._load_job: LoadOnnxReference | None = None
+        self._provider: Provider | None = None
 
     def handle(self, request: Request) -> Answer:
         """Raises `Unable` when there is no answer."""
@@ -51,7 +53,7 @@ class OnnxReferenceSide(CandidateSide):
             case LoadOnnxReference():
                 return self._load(request)
             case MaterializeSet():
-                inputs = materialize(request.id, request.source, Path(request.directory))
+                inputs = materialize(request.id, request.source, Path(request.directory), self._input_names())
                 return Materialized(sets=(inputs,))
             case MaterializeProvider():
                 return self._provide(request)
@@ -91,13 +93,15 @@ class OnnxReferenceSide(CandidateSide):
         return self._load_job
 
     def _provide(self, request: MaterializeProvider) -> Materialized:
-        from parity.worker.inputs.provider import provided_sets  # and PyTorch
+        from parity.worker.inputs.provider import Provider  # and PyTorch
 
-        sets = provided_sets(request.target, Path(self._loaded.base_dir), request.samples)
-        directory = Path(request.directory)
-        return Materialized(
-            sets=tuple(write_set(str(n), tensors, directory / str(n)) for n, tensors in enumerate(sets))
-        )
+        if self._provider is None:
+            self._provider = Provider(request.target, Path(self._loaded.base_dir), request.samples)
+        return provide(self._provider, request)
+
+    def _input_names(self) -> list[str] | None:
+        """Of the model, in its order; None for a pipeline, which takes what it likes."""
+        return None if self._pipeline else [value.name for value in self._session(MODEL).inputs]
 
     def _run_reference(self, request: RunReference) -> Ran:
         """Records each call of a component; without a pipeline there is one, of the model."""

@@ -17,6 +17,8 @@ from parity.records.jobs import (
     MODEL,
     Diagnose,
     ExportOnnx,
+    FileInputs,
+    InputSource,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -29,8 +31,8 @@ from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten
-from parity.worker.inputs import materialize, write_set
-from parity.worker.inputs.provider import provided_sets
+from parity.worker.inputs import materialize, provide
+from parity.worker.inputs.provider import Provider
 from parity.worker.modules import (
     build_module,
     device_name,
@@ -68,7 +70,8 @@ class ReferenceSide:
             case LoadReference():
                 return self._load(request)
             case MaterializeSet():
-                inputs = materialize(request.id, request.source, Path(request.directory))
+                names = self._loaded.names_for(request.source) if self._loaded else None
+                inputs = materialize(request.id, request.source, Path(request.directory), names)
                 return Materialized(sets=(inputs,))
             case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose():
                 return self._reference.handle(request)
@@ -121,8 +124,17 @@ class _Reference:
         self._job, self._device, self._meter = job, device, meter
         self._components, self._pipeline = components, pipeline
         self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
+        self._provider: Provider | None = None
         self._changes_inputs = False  # whether the model has written into an input of the last run
         self._timed: Prepared | None = None  # kept while nothing but timing is asked for
+
+    def names_for(self, source: InputSource) -> list[str] | None:
+        """Names of the model's inputs, in its order, for what may have none.
+
+        None for a pipeline, which takes what it likes.
+        """
+        by_position = isinstance(source, FileInputs) and Path(source.path).is_dir()
+        return self._components[MODEL].input_names if by_position and self._pipeline is None else None
 
     def handle(
         self,
@@ -149,11 +161,9 @@ class _Reference:
                 return self.measure(request)
 
     def materialize_provider(self, request: MaterializeProvider) -> Materialized:
-        base_dir, directory = Path(self._job.base_dir), Path(request.directory)
-        sets = provided_sets(request.target, base_dir, request.samples)
-        return Materialized(
-            sets=tuple(write_set(str(n), tensors, directory / str(n)) for n, tensors in enumerate(sets))
-        )
+        if self._provider is None:  # also in a worker that stands in for one that died
+            self._provider = Provider(request.target, Path(self._job.base_dir), request.samples)
+        return provide(self._provider, request)
 
     def run(self, request: RunReference) -> Ran:
         self._prepare()

@@ -59,6 +59,13 @@ class ReferenceComponent:
         """Inputs and outputs of the ONNX file; None when the gate makes the file itself."""
         return None if self.job.export else read_signature(self.job.onnx)
 
+    @property
+    def input_names(self) -> list[str]:
+        """Of the ONNX file; of the forward's parameters when the gate makes the file itself."""
+        if self.signature is None:
+            return positional_names(self.module)
+        return [value.name for value in self.signature[0]]
+
     def forward(self, binding: Binding, tensors: Tensors) -> object:
         """What the module returns, as it is; a GPU may still be computing it."""
         args, kwargs = binding.arguments(tensors)
@@ -118,10 +125,7 @@ class ReferenceComponent:
         Raises:
             Unable: ``specification``; there are too many, or one is given twice.
         """
-        if self.signature is None:
-            order = positional_names(self.module)
-        else:
-            order = [value.name for value in self.signature[0]]
+        order = self.input_names
         twice = [name for name in keywords if name in order[:args]]
         if args > len(order) or twice:
             raise Unable(

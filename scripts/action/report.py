@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import engine
+import repros
 from engine import Mount
 from messages import TOOL_DEFECT, UNJUDGED, WORST_FIRST, Stop, say, warning, write_outputs
 from native import find_parity, interpreter
@@ -50,7 +51,7 @@ def run(inputs: Inputs, runner: Runner) -> int:
     verdict = _publish(inputs, runner, folder)
     _hand_on(folder / "github-output", folder / "github-summary", runner)
     write_outputs(runner.outputs, {"verdict": verdict})
-    _place(folder, runner.workspace, inputs.report_dir)
+    _place(folder, runner.run_dir / "output", runner.workspace, inputs.report_dir)
     return 0
 
 
@@ -157,8 +158,11 @@ def _append_summary(runner: Runner, markdown: bytes) -> None:
             file.write(markdown)
 
 
-def _place(folder: Path, workspace: Path, report_dir: str) -> None:
-    """Puts the reports where the next steps look for them, in place of those of an earlier run."""
+def _place(folder: Path, output: Path, workspace: Path, report_dir: str) -> None:
+    """Puts the reports, and what `output` has beside them, where the next steps look for them.
+
+    What an earlier run has left there goes.
+    """
     target = workspace / report_dir
     try:
         if not target.resolve().is_relative_to(workspace.resolve()):
@@ -169,6 +173,8 @@ def _place(folder: Path, workspace: Path, report_dir: str) -> None:
             (target / name).unlink(missing_ok=True)
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, target / name)
+        if problem := repros.hand_on(output / repros.FOLDER, target / repros.FOLDER):
+            warning(f"not all failed cases could be kept to be run again: {problem}")
     except OSError as error:
         warning(f"the reports stay in {folder}: {report_dir!r} can't be written: {error.strerror}")
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def test_a_fault_fails_the_gate_and_no_other_step(bench) -> None:
     assert run.outputs["worst-output"]
     assert float(run.outputs["worst-ratio"]) > 1
     assert any(line.startswith("::error file=parity.yml,line=") for line in commands(run.log))
+
+
+def test_the_failed_case_is_kept_and_runs_in_the_workspace(bench) -> None:
+    write_onnx(bench.project.root / "model.onnx", bias_shift=0.01)
+    bench.action().run(comment="off")
+    (script,) = (bench.project.root / "parity-report" / "repro").glob("*/repro.py")
+    done = subprocess.run(
+        [sys.executable, "-I", script], cwd=bench.project.root, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.split()[1]) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_fail_on_never_lets_a_difference_pass_but_not_what_was_not_judged(bench, results_file) -> None:

@@ -164,7 +164,7 @@ def test_unknown_legs_have_their_reason_and_it_does_not_fill_the_screen() -> Non
     assert "unknown      export and runtime: node 'nms' (com.acme:Nms) can't be evaluated" in text
     failing = made.output("y", 0.5, diagnosis=made.undiagnosable("word " * 2_000))
     said = printed(made.report((made.case("model", (failing,)),), 1))
-    assert len(said[said.index("✗ y  5,000 x") :].split("\n\n")[0].splitlines()) <= 12
+    assert len(said[said.index("✗ y  5,000 x") :].split("\n\n")[0].splitlines()) <= 13
 
 
 def test_tolerances_out_of_proportion_are_noted() -> None:

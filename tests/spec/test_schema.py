@@ -9,6 +9,7 @@ import pytest
 from support.specs import SOUND, SpecFolder, errors_of, place
 
 from parity import registry
+from parity.records.jobs import SAVED
 from parity.spec.inputs import Dtype
 from parity.spec.loading import load_spec
 from parity.spec.models import ExportSpec, ModelSpec
@@ -82,7 +83,7 @@ WRONG_MODELS = {
     "no-target": ("model: {loader: python}", 1, "'target' is missing"),
     "target": ("model: {target: build}", 17, "'build' names no Python callable"),
     "target-path": ("model: {target: 'model.py:'}", 17, "names no Python callable"),
-    "loader-type": ("model: {loader: {a: 1}, target: model.py:build}", 17, "expected python, not a mapping"),
+    "loader-type": ("model: {loader: {a: 1}, target: model.py:build}", 17, "saved-outputs, not a mapping"),
     "loader": ("model: {loader: pyton, target: model.py:build}", 17, "expected python"),
     "config": ("model: {target: model.py:build, config: 3}", 41, "a file's path or a mapping"),
     "args-word": ("model: {target: model.py:build, args: {a: [{b: no}]}}", 48, "'no' without quotes"),
@@ -198,7 +199,7 @@ def test_options_reach_onnx_runtime_as_text(folder: SpecFolder) -> None:
 
 def test_the_schema_offers_what_is_registered() -> None:
     schema = ModelSpec.model_json_schema()["properties"]["loader"]
-    assert {schema["const"]} == set(registry.LOADERS)
+    assert set(schema["enum"]) == {*registry.LOADERS, SAVED}
     exporters = ExportSpec.model_json_schema()["properties"]["exporter"]["enum"]
     assert set(exporters) == set(registry.EXPORTERS)
 

@@ -26,6 +26,7 @@ from parity.worker.backends.onnxruntime_options import (
     settings_of,
 )
 from parity.worker.backends.onnxruntime_saving import divided_graph, save_to
+from parity.worker.backends.onnxruntime_script import session_script
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.onnx_files import read_signature
 from parity.worker.placement import assigned_nodes, crossings_of, placement_of
@@ -134,6 +135,11 @@ class OnnxRuntime:
         import torch
 
         return torch.cuda.get_device_name(self._index) if torch.cuda.is_available() else self.device
+
+    @property
+    def script(self) -> tuple[str, ...]:
+        """Lines of Python that set the options and providers of the sessions."""
+        return session_script(self._providers, self._numerics, self._options)
 
     def _session_options(self) -> Any:
         return session_options(self._ort, self._numerics, self._options)

@@ -18,7 +18,7 @@ from parity.worker.placement import RECORDING
 from parity.worker.problems import Unable
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-_LEVELS: dict[Optimization, str] = {
+LEVELS: dict[Optimization, str] = {
     "disable_all": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -169,7 +169,7 @@ def check_session_config(entries: dict[str, str]) -> None:
 def settings_of(native: Any, session_config: dict[str, str]) -> dict[str, Setting]:
     """The settings in force, as the session reports them."""
     options = native.get_session_options()
-    names = {level: name for name, level in _LEVELS.items()}
+    names = {level: name for name, level in LEVELS.items()}
     level = options.graph_optimization_level.name
     settings: dict[str, Setting] = {
         "optimization": names.get(level, level),
@@ -205,7 +205,7 @@ def _register(options: Any, library: str) -> None:
 
 
 def _level(ort: Any, optimization: Optimization) -> Any:
-    level = getattr(ort.GraphOptimizationLevel, _LEVELS[optimization], None)
+    level = getattr(ort.GraphOptimizationLevel, LEVELS[optimization], None)
     if level is None:
         raise Unable(
             "specification",
