@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from parity.worker.loaders.torchscript import TorchScriptModule
 from parity.worker.problems import Unable
 
 # A protobuf message holds 2 GB; parameters beyond this go into a file beside the model.
@@ -36,7 +37,7 @@ class ExportRequest:
 
 
 def export_torchscript(request: ExportRequest, path: Path) -> None:
-    """`torch.onnx.export(dynamo=False)`: traces the module."""
+    """`torch.onnx.export(dynamo=False)`: traces the module, or takes it as it is where it is TorchScript."""
     parameters = inspect.signature(request.module.forward).parameters
     for name in request.kwargs:
         if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
@@ -46,8 +47,9 @@ def export_torchscript(request: ExportRequest, path: Path) -> None:
                 fix="use `exporter: dynamo`, or let forward take it by position",
             )
     folding = request.constant_folding
+    scripted = isinstance(request.module, TorchScriptModule)
     torch.onnx.export(
-        request.module,
+        request.module.script if scripted else request.module,
         request.args,
         path,
         kwargs=request.kwargs,
@@ -67,6 +69,12 @@ def export_dynamo(request: ExportRequest, path: Path) -> None:
 
     Constant folding is a part of this exporter's optimizer, which fuses batch norms too: both or neither.
     """
+    if isinstance(request.module, TorchScriptModule):
+        raise Unable(
+            "model",
+            "the dynamo exporter takes no TorchScript program",
+            fix="use `exporter: torchscript`, or export the module that the program was made from",
+        )
     folding = request.constant_folding
     values = (*request.module.parameters(), *request.module.buffers())
     torch.onnx.export(

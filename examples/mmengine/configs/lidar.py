@@ -1,0 +1,6 @@
+_base_ = ["./_base_/pillars.py"]
+
+model = {
+    "backbone": {"layers": [2, 2]},
+    "head": {"branches": {"height": 1}},
+}
