@@ -1,4 +1,4 @@
-"""Writes `work/epoch_1.pth`, in the layout of mmengine's runner: `python examples/mmengine/prepare.py`.
+"""Writes `build/epoch_1.pth`, in the layout of mmengine's runner: `python examples/mmengine/prepare.py`.
 
 A network as after a little training: statistics and scales of its batch norms are not 0 and 1.
 """

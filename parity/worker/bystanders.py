@@ -1,8 +1,8 @@
 """What trainers save beside the weights: loggers, histories, settings. The gate has no use for any of it.
 
 `torch.load(weights_only=True)` refuses a file that names any class or function but its own few. Those below
-hold plain data, and a checkpoint of their trainer can't be read without them. Each is replaced with a stand-in
-that takes anything and does nothing: neither the class nor the function is imported, let alone called.
+hold plain data, and a checkpoint of their trainer can't be read without them. Each is replaced with a
+stand-in that takes anything and does nothing: nothing that the file names is imported, let alone called.
 """
 
 from __future__ import annotations

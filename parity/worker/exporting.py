@@ -47,9 +47,9 @@ def export_torchscript(request: ExportRequest, path: Path) -> None:
                 fix="use `exporter: dynamo`, or let forward take it by position",
             )
     folding = request.constant_folding
-    scripted = isinstance(request.module, TorchScriptModule)
+    module = request.module
     torch.onnx.export(
-        request.module.script if scripted else request.module,
+        module.script if isinstance(module, TorchScriptModule) else module,
         request.args,
         path,
         kwargs=request.kwargs,

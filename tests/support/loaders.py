@@ -51,7 +51,7 @@ TOKENS = {"input_ids": {"shape": [2, 8], "dtype": "int64", "distribution": "inte
 
 @dataclass(frozen=True)
 class LoaderProject:
-    """What a loader's test needs to know: `model` names files that are there, `spoil` makes them another's."""
+    """What a loader's test needs to know: `model` names files that are there, `spoil` damages one of them."""
 
     model: dict[str, Any]
     spoil: Callable[[Path], None]
@@ -64,7 +64,7 @@ class LoaderProject:
 def network() -> nn.Module:
     """The network of MODEL as after training, in eval mode, always with the same weights."""
     scope: dict[str, Any] = {"__name__": "model"}
-    exec(MODEL, scope)  # noqa: S102 - its source is what the project on disk has
+    exec(MODEL, scope)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net: nn.Module = scope["Net"]()

@@ -1,3 +1,5 @@
+"""The detector of the example: deeper stages, and a branch for the height."""
+
 _base_ = ["./_base_/pillars.py"]
 
 model = {

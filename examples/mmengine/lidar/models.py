@@ -1,4 +1,4 @@
-"""The detector's parts: pillar feature net, SECOND with its neck, a head with one branch for each quantity."""
+"""The detector's parts: pillar feature net, SECOND with its neck, a head with a branch for each quantity."""
 
 from __future__ import annotations
 
@@ -80,5 +80,5 @@ class PillarDetector(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
 
-    def forward(self, inputs: Tensor, data_samples: object = None, mode: str = "tensor") -> dict[str, Tensor]:
+    def forward(self, inputs: Tensor, *_samples_and_mode: object) -> dict[str, Tensor]:
         return self.head(self.backbone(inputs))

@@ -18,6 +18,8 @@ from parity.worker.problems import Unable
 class TorchScriptModule(torch.nn.Module):
     """A TorchScript program as a module like others: it takes hooks, and says what its forward takes."""
 
+    script: torch.jit.ScriptModule
+
     def __init__(self, script: torch.jit.ScriptModule) -> None:
         super().__init__()
         self.script = script
@@ -63,13 +65,12 @@ def _forward(script: torch.jit.ScriptModule) -> Any:
 
 def _signature(script: torch.jit.ScriptModule) -> inspect.Signature:
     """The forward's parameters as TorchScript's own schema has them."""
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     schema = script.forward.schema  # type: ignore[attr-defined]
     return inspect.Signature(
         [
             inspect.Parameter(
                 argument.name,
-                kinds[argument.kwarg_only],
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,  # an archive knows no other kind
                 default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
             )
             for argument in schema.arguments[1:]  # the first is self

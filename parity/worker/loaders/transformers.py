@@ -46,9 +46,9 @@ def load(job: ModelJob, base_dir: Path) -> Built:
             return Built(module, finish, notes)
     else:
         values = {**_mapping(job.config), **settings}
-        architecture = architecture or values.pop("architecture", None)
+        inline = values.pop("architecture", None)
         config = _config_from(values)
-        kind = _architecture(architecture, config)
+        kind = _architecture(architecture or inline, config)
     with user_code(f"building {kind.__name__} with transformers"), seeded():
         module = kind(config)
     if dtype is not None:
@@ -95,7 +95,7 @@ def _config_from(values: dict[str, Any]) -> Any:
 
     kind = values.pop("model_type", None)
     if kind not in CONFIG_MAPPING:
-        near = difflib.get_close_matches(str(kind), CONFIG_MAPPING.keys(), 1)
+        near = difflib.get_close_matches(kind, CONFIG_MAPPING.keys(), 1) if isinstance(kind, str) else []
         raise Unable(
             "specification",
             "the config has no 'model_type'" if kind is None else f"transformers has no model type {kind!r}",

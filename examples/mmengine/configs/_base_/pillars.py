@@ -1,3 +1,5 @@
+"""What the project's detectors have in common."""
+
 default_scope = "lidar"
 custom_imports = {"imports": ["lidar"], "allow_failed_imports": False}
 
