@@ -1,6 +1,6 @@
 """Architectures of transformers, from a config in place.
 
-As deep and wide as a CPU has done in a second; the weights are random, the same each time; nothing is fetched.
+As deep and wide as a CPU has done in a second. The weights are random, the same each time.
 """
 
 from __future__ import annotations

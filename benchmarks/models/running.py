@@ -34,8 +34,8 @@ class Row:
     """What became of one architecture by one exporter.
 
     `verdict` is ``passed``, ``failed``, ``not exported`` or ``not judged``; `why` is the exporter's own
-    reason, or the gate's. `output` is the one that uses most of its tolerance; `difference` and `floor` are its
-    greatest absolute error and its float32 noise floor.
+    reason, or the gate's. `output` is the one that uses most of its tolerance; `difference` and `floor` are
+    its greatest absolute error and its float32 noise floor.
     """
 
     architecture: str

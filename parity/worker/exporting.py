@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,21 +39,26 @@ class ExportRequest:
 
 def export_torchscript(request: ExportRequest, path: Path) -> None:
     """`torch.onnx.export(dynamo=False)`: traces the module, or takes it as it is where it is TorchScript."""
-    parameters = inspect.signature(request.module.forward).parameters
-    for name in request.kwargs:
-        if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
-            raise Unable(
-                "model",
-                f"the torchscript exporter can't pass {name!r}, which forward takes by keyword only",
-                fix="use `exporter: dynamo`, or let forward take it by position",
-            )
+    if isinstance(request.module, TorchScriptModule):
+        _torchscript(request, request.module.script, request.args, request.kwargs, path)
+        return
+    with _taking_only(request):
+        _torchscript(request, request.module, (*request.args, *request.kwargs.values()), {}, path)
+
+
+def _torchscript(
+    request: ExportRequest,
+    module: torch.nn.Module,
+    args: tuple[torch.Tensor, ...],
+    kwargs: dict[str, torch.Tensor],
+    path: Path,
+) -> None:
     folding = request.constant_folding
-    module = request.module
     torch.onnx.export(
-        module.script if isinstance(module, TorchScriptModule) else module,
-        request.args,
+        module,
+        args,
         path,
-        kwargs=request.kwargs,
+        kwargs=kwargs,
         input_names=request.input_names,
         output_names=request.output_names,
         opset_version=request.opset,
@@ -62,6 +68,28 @@ def export_torchscript(request: ExportRequest, path: Path) -> None:
         dynamo=False,
         verbose=False,
     )
+
+
+@contextmanager
+def _taking_only(request: ExportRequest) -> Iterator[None]:
+    """Lets the forward take the request's tensors alone, by position.
+
+    The exporter fills in the default of every parameter that is left, and makes an input of each number.
+    """
+    forward, own = request.module.forward, vars(request.module)
+    before = own.get("forward")
+    count, names = len(request.args), tuple(request.kwargs)
+
+    def taking_only(*tensors: torch.Tensor) -> Any:
+        return forward(*tensors[:count], **dict(zip(names, tensors[count:], strict=True)))
+
+    own["forward"] = taking_only
+    try:
+        yield
+    finally:
+        del own["forward"]
+        if before is not None:
+            own["forward"] = before
 
 
 def export_dynamo(request: ExportRequest, path: Path) -> None:
