@@ -6,6 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from support.loaders import network
@@ -13,7 +15,7 @@ from support.reference import unable
 from torch import nn
 
 from parity.records.jobs import ModelJob
-from parity.worker.exporting import ExportRequest, export_dynamo
+from parity.worker.exporting import ExportRequest, export_dynamo, export_torchscript
 from parity.worker.loaders import exported_program, torchscript
 from parity.worker.modules import build_module
 
@@ -73,6 +75,18 @@ def test_a_program_exported_in_train_mode_is_noted(tmp_path: Path) -> None:
     dropping = nn.Sequential(network().conv, nn.Dropout(0.5))  # type: ignore[arg-type]
     (note,) = exported(dropping.train(), tmp_path / "train.pt2").notes
     assert "exported in train mode (dropout)" in note
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of the program's checks of its input
+def test_both_exporters_take_an_exported_program(tmp_path: Path) -> None:
+    x = torch.ones(2, 3, 8, 8)
+    module = exported(network(), tmp_path / "model.pt2").module.eval()
+    for export in (export_torchscript, export_dynamo):
+        request = ExportRequest(module, (x,), {}, ("x",), ("logits", "features"), None, False, {})
+        export(request, tmp_path / "model.onnx")
+        session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+        logits, _ = session.run(None, {"x": x.numpy()})
+        np.testing.assert_allclose(logits, module(x)[0].detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("loader", [torchscript, exported_program])
