@@ -77,7 +77,10 @@ def test_a_program_exported_in_train_mode_is_noted(tmp_path: Path) -> None:
     assert "exported in train mode (dropout)" in note
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of the program's checks of its input
+@pytest.mark.filterwarnings(
+    "ignore::torch.jit.TracerWarning",  # of the program's checks of its input
+    "ignore:`isinstance:FutureWarning",  # of PyTorch's exporter itself
+)
 def test_both_exporters_take_an_exported_program(tmp_path: Path) -> None:
     x = torch.ones(2, 3, 8, 8)
     module = exported(network(), tmp_path / "model.pt2").module.eval()
