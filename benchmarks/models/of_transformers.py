@@ -209,7 +209,7 @@ TRANSFORMERS = (
         IMAGE,
     ),
     _hugging(
-        "detr",
+        "yolos",
         "detection",
         {
             "model_type": "yolos",
@@ -253,7 +253,6 @@ TRANSFORMERS = (
             "conv_dim": [32, 32, 32],
             "conv_stride": [5, 4, 2],
             "conv_kernel": [10, 8, 4],
-            "num_feat_extract_layers": 3,
             "num_conv_pos_embeddings": 16,
             "num_conv_pos_embedding_groups": 4,
             **_TEXT,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,12 @@ import yaml
 
 from models import SUPPORT
 from models.architecture import Architecture
+from parity.records.jobs import ModelJob
+from parity.worker.modules import build_module
 
 NOISE_FACTOR = 20
 _TIMEOUT_S = 900
-_COUNT = """
-import json, sys
-from pathlib import Path
-from parity.records.jobs import ModelJob
-from parity.worker.modules import build_module
-module, _ = build_module(ModelJob(**json.loads(sys.argv[1])), Path.cwd())
-print(sum(parameter.numel() for parameter in module.parameters()))
-"""
+_ROW = "row.json"
 
 
 @dataclass(frozen=True)
@@ -52,10 +47,27 @@ class Row:
 
 
 def run(architecture: Architecture, exporters: Sequence[str], folder: Path) -> list[Row]:
-    """A row for each exporter; `folder` gets the specifications, ONNX files and reports."""
+    """A row for each exporter. `folder` gets all that is made; what an earlier run left there is not run again."""
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = _count(architecture, folder)
-    return [_run(architecture, exporter, parameters, folder / exporter) for exporter in exporters]
+    found = {exporter: _read(folder / exporter) for exporter in exporters}
+    parameters = 0 if all(found.values()) else _count(architecture, folder)
+    return [
+        found[exporter]
+        or _keep(folder / exporter, _run(architecture, exporter, parameters, folder / exporter))
+        for exporter in exporters
+    ]
+
+
+def _read(folder: Path) -> Row | None:
+    """A row that is there from an earlier run, which may have been ended in the middle."""
+    file = folder / _ROW
+    return Row(**json.loads(file.read_text("utf-8"))) if file.is_file() else None
+
+
+def _keep(folder: Path, row: Row) -> Row:
+    if row.verdict in ("passed", "not exported"):
+        (folder / _ROW).write_text(json.dumps(asdict(row)), encoding="utf-8")
+    return row
 
 
 def specification(architecture: Architecture, exporter: str) -> dict[str, Any]:
@@ -117,19 +129,8 @@ def _run(architecture: Architecture, exporter: str, parameters: int, folder: Pat
 
 
 def _count(architecture: Architecture, folder: Path) -> int:
-    job = json.dumps({"loader": "python", **architecture.model})
-    done = subprocess.run(
-        [sys.executable, "-c", _COUNT, job],
-        cwd=folder,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{architecture.name} can't be built:\n{done.stderr[-2000:]}")
-    return int(done.stdout.split()[-1])
+    module, _ = build_module(ModelJob(**{"loader": "python", **architecture.model}), folder)
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _environment() -> dict[str, str]:
