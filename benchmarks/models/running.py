@@ -47,7 +47,7 @@ class Row:
 
 
 def run(architecture: Architecture, exporters: Sequence[str], folder: Path) -> list[Row]:
-    """A row for each exporter. `folder` gets all that is made; what an earlier run left there is not run again."""
+    """A row for each exporter. `folder` gets what is made for them; rows that are there are not made anew."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {exporter: _read(folder / exporter) for exporter in exporters}
     parameters = 0 if all(found.values()) else _count(architecture, folder)
