@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -87,7 +88,8 @@ def specification(architecture: Architecture, exporter: str) -> dict[str, Any]:
 
 
 def _run(architecture: Architecture, exporter: str, parameters: int, folder: Path) -> Row:
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's results are no answer
+    folder.mkdir()
     spec = specification(architecture, exporter)
     (folder / "parity.yml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     start = time.perf_counter()
