@@ -37,6 +37,11 @@ class Result:
     factor: float  # of its tolerance, of the output that uses most of it
     problem: str
 
+    @property
+    def wrong(self) -> bool:
+        """Whether it ran, and an output is not within tolerance."""
+        return self.outputs > 0 and bool(self.problem)
+
 
 def run_all(kinds: Sequence[str] = KINDS) -> list[Result]:
     """Every case of these kinds."""

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.backend_cases:
         results = backend.run_all()
-        name, text, sound = "backend", backend.table(results), all(not each.problem for each in results)
+        name, text, sound = "backend", backend.table(results), not any(each.wrong for each in results)
     else:
         rows = collect(asked.models, asked.exporters, asked.keep, asked.jobs)
         name, text, sound = "models", tables.table(rows), not any(row.verdict in tables.BAD for row in rows)
