@@ -124,7 +124,7 @@ def _component(name: str, component: ComponentSpec, base: FilePath, settings: Nu
 def _model(model: ModelSpec, base: FilePath) -> ModelJob:
     return ModelJob(
         loader=model.loader,
-        target=model.target or "",
+        target=model.target,
         config=str(base / model.config) if isinstance(model.config, str) else model.config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,

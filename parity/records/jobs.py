@@ -28,8 +28,8 @@ class ModelJob(Record):
     """How the reference module is built: `parity.worker.loaders` has one module for each loader."""
 
     loader: str
-    target: str  # empty for `SAVED`
-    config: str | dict[str, Any] | None = None  # a file's absolute path, or the mapping itself
+    target: str | None = None  # what it names is the loader's to say
+    config: str | dict[str, Any] | None = None  # a file's or folder's absolute path, or the mapping itself
     args: dict[str, Any] = {}
     checkpoint: str | None = None
     checkpoint_key: str | None = None

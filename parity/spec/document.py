@@ -153,15 +153,11 @@ def _setting(preset: dict[str, object], name: str) -> str:
 
 
 def _later() -> str:
-    """Keys and loaders that are refused by name."""
+    """Keys that are refused by name."""
     rows = [
         f"| `{key}` | [{_section(owner)}](#{_section(owner)}) | {_cell(meanwhile)} |"
         for owner, keys in unsupported.LATER_KEYS.items()
         for key, meanwhile in keys.items()
-    ]
-    rows += [
-        f"| `loader: {name}` | [model](#model) | {_cell(meanwhile)} |"
-        for name, meanwhile in unsupported.LATER_LOADERS.items()
     ]
     return "\n".join(["| key | of | meanwhile |", "| --- | --- | --- |", *rows, ""])
 

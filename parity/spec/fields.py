@@ -67,11 +67,17 @@ def _device(text: str) -> str:
         raise wrong(f"there is no device {text!r}", "write cpu, cuda or cuda:N, such as cuda:0") from error
 
 
-def _target(text: str) -> str:
+def parse_target(text: str, path: tuple[str | int, ...] = ()) -> str:
+    """``file.py:callable`` or ``package.module:callable``.
+
+    Raises:
+        PydanticCustomError: it is neither; `path` leads to it from the value that is being validated.
+    """
     place, _, attribute = text.rpartition(":")
     named = (place.endswith(".py") and len(place) > 3) or _MODULE.fullmatch(place)
     if not (named and _MODULE.fullmatch(attribute)):
-        raise wrong(f"{text!r} names no Python callable", "write file.py:callable or package.module:callable")
+        fix = "write file.py:callable or package.module:callable"
+        raise wrong(f"{text!r} names no Python callable", fix, path)
     return text
 
 
@@ -227,7 +233,7 @@ Symbol = Annotated[str, StringConstraints(pattern=f"^{_SYMBOL.pattern}$", max_le
 """The name of a dimension."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Target = Annotated[str, AfterValidator(_target)]
+Target = Annotated[str, AfterValidator(parse_target)]
 Device = Annotated[str, AfterValidator(_device)]
 ByteSize = Annotated[int, Field(gt=0), BeforeValidator(_bytes, json_schema_input_type=int | str)]
 Axis = Annotated[int, BeforeValidator(_axis, json_schema_input_type=str)]

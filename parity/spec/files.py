@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
-from parity.registry import INPUT_FORMATS
+from parity.registry import INPUT_FORMATS, LOADERS
+from parity.spec import loaders
 from parity.spec.images import IMAGE_FORMATS
 from parity.spec.messages import Finding
 from parity.spec.models import ModelSpec, OnnxSpec
@@ -87,10 +88,16 @@ def _mode(path: FilePath) -> int:
 
 
 def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
-    if model.target is not None:
-        yield from _target((*path, "target"), model.target, base)
-    if isinstance(model.config, str):
+    archive = loaders.archive_of(model)
+    if archive is not None:
+        key, file = archive
+        yield from _file((*path, key), file, base)
+    elif model.loader == "transformers" and isinstance(model.config, str):
+        yield from _pretrained((*path, "config"), model.config, base)
+    elif model.loader in LOADERS and isinstance(model.config, str):
         yield from _file((*path, "config"), model.config, base)
+    if model.target is not None and loaders.names_callable(model):
+        yield from _target((*path, "target"), model.target, base)
     if model.checkpoint is not None:
         at = (*path, "checkpoint")
         if FilePath(model.checkpoint).suffix not in CHECKPOINT_FORMATS:
@@ -99,6 +106,21 @@ def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
             )
         else:
             yield from _file(at, model.checkpoint, base)
+
+
+def _pretrained(path: Path, name: str, base: FilePath) -> Iterator[Finding]:
+    """A folder that `save_pretrained` wrote, or a config.json; never a name on a hub."""
+    if is_file(base / name):
+        return
+    if not is_folder(base / name):
+        fix = _near(name, base) or (
+            f"nothing is fetched from a hub: `hf download {name} --local-dir models/{FilePath(name).name}` "
+            "beforehand, and name that folder"
+        )
+        yield Finding(path, f"there is no folder {name!r}", fix)
+    elif not is_file(base / name / "config.json"):
+        fix = "name a folder that save_pretrained wrote"
+        yield Finding(path, f"there is no config.json in {name!r}", fix)
 
 
 def _onnx(path: Path, onnx: OnnxSpec, base: FilePath) -> Iterator[Finding]:

@@ -112,8 +112,6 @@ def _unknown_key(path: Path) -> Finding:
 
 
 def _no_choice(path: Path, value: object) -> Finding:
-    if path[-1] == "loader" and isinstance(value, str) and value in unsupported.LATER_LOADERS:
-        return Finding(path, f"the loader {value!r} is not supported yet", unsupported.LATER_LOADERS[value])
     field = _field_at(path)
     choices = [str(choice) for choice in _choices(field.annotation if field else None)]
     near = difflib.get_close_matches(str(value), choices, 1)

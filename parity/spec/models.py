@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parity.records.jobs import SAVED, Exporter
-from parity.spec.fields import Axis, Config, FreeMapping, SpecModel, Symbol, Target, Text, TextFor
+from parity.spec import loaders
+from parity.spec.fields import Axis, Config, FreeMapping, SpecModel, Symbol, Text, TextFor
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
 
 class ModelSpec(SpecModel):
     """The reference: how the PyTorch module is built and where its weights are."""
 
-    loader: Literal["python", "saved-outputs"] = Field(
+    loader: loaders.LoaderName = Field(
         "python",
-        description="How the module is built. `python`: a callable that returns it. `saved-outputs`: there "
-        "is none; the reference is the outputs that the folders of `inputs.files` hold.",
+        description="How the module is built; see the table below. An installed package may bring more.",
         examples=["python"],
     )
-    target: Target | None = Field(
+    target: Text | None = Field(
         None,
-        description="python: the callable that returns a torch.nn.Module, file.py:callable or "
+        description="What the loader calls, loads or takes a part of, such as file.py:callable or "
         "package.module:callable.",
         examples=["model.py:build"],
     )
     config: Config | None = Field(
         None,
-        description="Handed to the target as `config=`: the path of a file, or a mapping in place.",
+        description="The loader's own kind of config: a path, or a mapping in place.",
         examples=["configs/pillar.yaml", {"channels": 64}],
     )
     args: FreeMapping = Field(
         default_factory=dict,
-        description="Further keyword arguments of the target.",
+        description="Further keyword arguments, or settings over the config.",
         examples=[{"num_classes": 5}],
     )
     checkpoint: Text | None = Field(
@@ -43,7 +43,8 @@ class ModelSpec(SpecModel):
     )
     checkpoint_key: Text | None = Field(
         None,
-        description="Where in the checkpoint the state dict is; found by itself for the usual layouts.",
+        description="Where in the checkpoint the state dict is, or the prefix of its keys; found by itself "
+        "for the usual layouts.",
         examples=["state_dict"],
     )
 
@@ -51,6 +52,11 @@ class ModelSpec(SpecModel):
     def saved(self) -> bool:
         """Whether the reference is outputs on disk."""
         return self.loader == SAVED
+
+    @model_validator(mode="after")
+    def _is_what_the_loader_needs(self) -> Self:
+        loaders.check(self)
+        return self
 
 
 class ExportSpec(SpecModel):

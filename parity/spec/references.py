@@ -28,8 +28,6 @@ def check_references(spec: Spec) -> Iterator[Finding]:
 
 def _model(path: Path, model: ModelSpec) -> Iterator[Finding]:
     if not model.saved:
-        if model.target is None:
-            yield Finding(path, "'target' is missing", "add `target: model.py:build`", on_key=True)
         if model.checkpoint_key is not None and model.checkpoint is None:
             at = (*path, "checkpoint_key")
             yield Finding(

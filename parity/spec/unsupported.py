@@ -12,9 +12,3 @@ LATER_KEYS: dict[str, dict[str, str]] = {
         "match": "leave it out: elements are compared in order",
     },
 }
-
-# Loader -> what to use meanwhile.
-LATER_LOADERS: dict[str, str] = dict.fromkeys(
-    ("mmengine", "transformers", "torchscript", "exported-program"),
-    "use the loader 'python' with a function that builds the model",
-)

@@ -11,9 +11,9 @@ import torch
 from parity import driver
 from parity.diagnosis.reference_leg.devices import met_on_two_devices, misplaced
 from parity.records.jobs import ModelJob
-from parity.registry import LOADERS, resolve
+from parity.registry import LOADERS, find_loader, resolve
 from parity.worker.checkpoints import load_checkpoint
-from parity.worker.loaders import Loader
+from parity.worker.loaders import Built, Loader
 from parity.worker.problems import Unable, user_code
 
 _SHOWN = 10
@@ -27,22 +27,49 @@ _TWO_DEVICES = (
 
 
 def build_module(job: ModelJob, base_dir: Path) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module that the loader makes, with its checkpoint; on the CPU, in whatever mode.
+    """What the loader makes, with its checkpoint; on the CPU, in whatever mode.
 
     Returns:
-        The module, and what a user should know about the checkpoint.
+        The module to compare, and what a user should know about how it was made.
 
     Raises:
         Unable: see the loader and `load_checkpoint`.
     """
-    if job.loader not in LOADERS:
-        known = ", ".join(sorted(LOADERS))
-        raise Unable("specification", f"there is no model loader {job.loader!r}", fix=f"use one of: {known}")
-    loader: Loader = resolve(LOADERS[job.loader])
-    module = loader(job, base_dir)
-    if job.checkpoint is None:
-        return module, ()
-    return module, load_checkpoint(module, Path(job.checkpoint), job.checkpoint_key)
+    made = _loader(job.loader)(job, base_dir)
+    built = made if isinstance(made, Built) else Built(made)
+    if not isinstance(built.module, torch.nn.Module):
+        raise Unable(
+            "model",
+            f"the loader {job.loader!r} gave an object of type {type(built.module).__qualname__}",
+            fix="a loader returns a torch.nn.Module, or parity.worker.loaders.Built with one",
+        )
+    notes = built.notes
+    if job.checkpoint is not None:
+        notes += load_checkpoint(built.module, Path(job.checkpoint), job.checkpoint_key)
+    return built.finish(built.module), notes
+
+
+def _loader(name: str) -> Loader:
+    try:
+        place = find_loader(name)
+    except LookupError as error:
+        raise Unable("specification", f"there is no model loader {name!r}", fix=str(error)) from error
+    if name in LOADERS:
+        own: Loader = resolve(place)
+        return own
+    with user_code(f"importing the loader {name!r} from {place}"):
+        theirs: Loader = resolve(place)
+    return _fenced(theirs, name)
+
+
+def _fenced(loader: Loader, name: str) -> Loader:
+    """Whatever a package's loader raises is not the tool's own defect."""
+
+    def fenced(job: ModelJob, base_dir: Path) -> torch.nn.Module | Built:
+        with user_code(f"building the model with the loader {name!r}"):
+            return loader(job, base_dir)
+
+    return fenced
 
 
 def find_device(name: str) -> torch.device:
