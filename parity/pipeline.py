@@ -19,9 +19,18 @@ from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
+from parity.judging.growth import held_against, no_comparison
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.plan import SuitePlan, case_id
-from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
+from parity.records.results import (
+    SCHEMA_VERSION,
+    BaselineResult,
+    CaseResult,
+    Problem,
+    Report,
+    SideSettings,
+    SuiteResult,
+)
 from parity.records.runs import DeviceRun
 from parity.reports import verdict
 
@@ -82,6 +91,7 @@ def run_suite(
                 run = execution.run()
                 progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
                 judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
+                judged = [held_against(case, plan.baseline) for case in judged]
                 judged = diagnose_cases(plan, run, judged, execution, progress)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
             ended = Problem(kind=ENDED, message=f"the run was ended while {plan.name} ran on {device}")
@@ -97,8 +107,9 @@ def run_suite(
             numerics=plan.numerics_name,
             sides=tuple(sides),
             exports={name: export.settings for name, export in exports.items()},
-            problem=ended or (None if cases else _nothing_compared(plan, select)),
+            problem=ended or (no_comparison(plan, cases) if cases else _nothing_compared(plan, select)),
             duration_s=time.monotonic() - began,
+            baseline=_baseline(plan),
         ),
         cases,
     )
@@ -131,6 +142,13 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
             fix=f"case ids look like {case_id(plan.name, plan.devices[0], 'sample=0', plan.subjects[-1])}",
         )
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
+
+
+def _baseline(plan: SuitePlan) -> BaselineResult | None:
+    asked = plan.baseline
+    if asked is None:
+        return None
+    return BaselineResult(file=asked.file, max_growth=asked.max_growth, fail=asked.fail)
 
 
 def _settings(run: DeviceRun) -> Iterator[SideSettings]:

@@ -21,7 +21,7 @@ from parity.records.jobs import (
     Numerics,
     OnnxRuntimeOptions,
 )
-from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.plan import BaselinePlan, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
@@ -69,6 +69,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose=spec.diagnose,
+        baseline=_baseline(spec, base),
     )
 
 
@@ -134,6 +135,16 @@ def _export(export: ExportSpec, settings: Numerics) -> ExportJob:
         opset=export.opset,
         constant_folding=settings.constant_folding if folding is None else folding,
         dynamic_shapes=export.dynamic_shapes,
+    )
+
+
+def _baseline(spec: Spec, base: FilePath) -> BaselinePlan | None:
+    """Without its figures, which need not be there when the run is to write them."""
+    asked = spec.baseline
+    if asked is None:
+        return None
+    return BaselinePlan(
+        file=asked.path, path=str(base / asked.path), max_growth=asked.max_growth, fail=asked.fail
     )
 
 

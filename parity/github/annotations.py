@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.records.results import Report, Tolerance
-from parity.reports import budget, causes, figures, selection, wording
+from parity.reports import budget, causes, figures, growth, selection, wording
+from parity.reports.growth import Grown
 from parity.reports.selection import OutputRow, Unjudged
 
 from .workflow_commands import Level, command
@@ -51,9 +52,12 @@ def all_annotations(report: Report, workspace: Path | None = None) -> list[Annot
     # One more than there is room for shows that there are more.
     errors = [_of_output(report, row, workspace) for row in rows[: MOST + 1]]
     errors += [_of_problem(report, entry, workspace) for entry in problems[: MOST + 1]]
+    grown = [entry for entry in growth.grown(selection.output_rows(report)) if entry.row.status != "failed"]
+    warnings = [_of_grown(report, entry, workspace) for entry in grown[: MOST + 1]]
     notices = [_of_skipped(entry) for entry in skipped[: MOST + 1]]
     return [
         *_at_most(errors, len(rows) + len(problems), "error"),
+        *_at_most(warnings, len(grown), "warning"),
         *_at_most(notices, len(skipped), "notice"),
     ]
 
@@ -111,6 +115,18 @@ def _reasons(row: OutputRow) -> list[str]:
     shown = [f"{name}: {text}" for name, text in told if text and name in ("mostly", "starts at", "because")]
     remedies = [f"{name}: {text}" for name, text in told if text and name == "mend"]
     return [*shown, *remedies[:_MOST_CAUSES]]
+
+
+def _of_grown(report: Report, entry: Grown, workspace: Path | None) -> Annotation:
+    stated = entry.output.tolerance or Tolerance(pattern="")
+    return Annotation(
+        "warning",
+        f"{wording.label(entry.row.subject, entry.row.name)}: grown {entry.times}",
+        f"{entry}\nsides: {entry.row.pair}",
+        repository_path(wording.spec_file(report, entry.row.pair.suite), workspace),
+        stated.line,
+        stated.column,
+    )
 
 
 def _of_problem(report: Report, entry: Unjudged, workspace: Path | None) -> Annotation:

@@ -51,6 +51,29 @@ class LatencyPlan(Record):
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
+DEFAULT_GROWTH = 10.0  # other kernels and processors move a rounding error by less
+
+
+class BaselineFigure(Record):
+    """One output of one case in an earlier run."""
+
+    max_abs: float  # greatest absolute error
+    noise_floor: float | None = None  # None: nobody measured it
+
+
+class BaselinePlan(Record):
+    """What errors are held against.
+
+    `figures` has case id -> output -> figure; it is empty until `parity.baselines` has read the file.
+    """
+
+    file: str  # as the user wrote it
+    path: str  # absolute
+    max_growth: float
+    fail: bool
+    figures: dict[str, dict[str, BaselineFigure]] = {}
+
+
 class SuitePlan(Record):
     """One specification file. `spec_file` is as the user wrote it, `base_dir` is its absolute folder.
 
@@ -74,6 +97,7 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    baseline: BaselinePlan | None = None
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -92,6 +92,22 @@ class Check(Record):
     factor: float | None  # None: infinite
 
 
+GROWTH = "growth"  # the criterion of the check that growth has failed
+GrowthState = Literal["grown", "kept", "rounding", "new", "unmeasured"]
+
+
+class Growth(Record):
+    """The greatest absolute error of an output beside that of the baseline.
+
+    `state` is `grown` beyond what is allowed; `kept`; `rounding`, grown but no more than rounding may come
+    to; `new`, not in the baseline; `unmeasured`, in the baseline but without an error now.
+    """
+
+    state: GrowthState
+    before: float | None = None  # greatest absolute error in the baseline; None: it is new
+    factor: float | None = None  # now / before; None: not to be said, or without bound from an exact 0
+
+
 class OutputResult(Record):
     name: str
     status: Status
@@ -105,6 +121,7 @@ class OutputResult(Record):
     checks: tuple[Check, ...] = ()
     measurement: Measurement | None = None
     diagnosis: Diagnosis | None = None
+    growth: Growth | None = None  # None: there is no baseline
 
 
 class Problem(Record):
@@ -153,6 +170,14 @@ class SideSettings(Record):
     notes: tuple[str, ...] = ()
 
 
+class BaselineResult(Record):
+    """What the errors of a suite were held against."""
+
+    file: str  # as given in the specification or on the command line
+    max_growth: float  # times the error of the baseline
+    fail: bool  # whether more than that fails the output
+
+
 class SuiteResult(Record):
     """What holds for all cases of one specification file."""
 
@@ -163,6 +188,7 @@ class SuiteResult(Record):
     exports: dict[str, dict[str, Setting]] = {}  # component -> how the gate exported it
     problem: Problem | None = None
     duration_s: float = 0.0
+    baseline: BaselineResult | None = None
 
 
 class Environment(Record):

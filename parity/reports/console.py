@@ -20,7 +20,7 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
-from . import budget, causes, figures, grouping, noise, selection, verdict, wording
+from . import budget, causes, figures, grouping, growth, noise, selection, verdict, wording
 from .console_blocks import Marked, failure_block, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
@@ -39,6 +39,7 @@ _WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
 _MOST_DETAILED = 3  # reasons of failed outputs with all their figures: it should stay one screen
 _MOST_BUDGETS = 8  # rows of outputs that passed
+_MOST_GROWN = 8
 
 
 def report_console(stream: TextIO | None = None) -> Console:
@@ -77,7 +78,9 @@ def print_report(
     if timed := selection.performance_rows(report):
         console.print(_performance_table(timed))
         console.print()
-    asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
+    _print_grown(rows, console)
+    asides = [*wording.notes(report), *wording.skips(report), *growth.notes(report, rows)]
+    asides += noise.tolerance_notes(report, rows)
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
         console.print(Marked(told, "·", "dim"))
@@ -111,6 +114,19 @@ def _print_budgets(rows: list[OutputRow], console: Console, *, in_full: bool) ->
             console.print()
     elif passed and not selection.failed(rows):
         console.print(_budgets_table(passed))
+        console.print()
+
+
+def _print_grown(rows: list[OutputRow], console: Console) -> None:
+    """A line for each of the first outputs that have grown since the baseline."""
+    found = growth.grown(rows)
+    for entry in found[:_MOST_GROWN]:
+        name = visible(wording.label(entry.row.subject, entry.row.name))
+        told = Text.assemble((name, "bold"), "  ", visible(str(entry), 400))
+        console.print(Marked(told, "▲", "bold yellow"))
+    if (rest := len(found) - _MOST_GROWN) > 0:
+        console.print(Text(f"▲ {rest:,} more have grown, all in summary.md", "yellow"))
+    if found:
         console.print()
 
 

@@ -11,7 +11,7 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report
 
-from . import budget, figures, noise, selection, verdict, wording
+from . import budget, figures, growth, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
 from .grouping import groups
@@ -34,6 +34,7 @@ def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Sect
         *after_verdict,
         *where_and_why(rows),
         *_failures(rows),
+        *_grown(report, rows),
         *_tolerances(report, rows),
         *_unjudged(report),
         *evidence(report, rows),
@@ -103,6 +104,32 @@ def _legend(rows: list[OutputRow]) -> str:
     return "\n" + "".join(lines) if lines else ""
 
 
+def _grown(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
+    """What has grown since the baseline, and what else there is to know of it."""
+    found, extra = growth.grown(rows), _Extra(rows)
+    numeric = ["Was", "Now", "Growth", "Of tolerance", "Input sets"]
+    columns = [*extra.names, "Output", *numeric[:4], "Why", *extra.after]
+    lines = [
+        row(
+            [
+                *_names(entry.row, extra),
+                *map(unbroken, (entry.was, entry.now)),
+                f"**{unbroken(entry.times)}**",
+                unbroken(figures.factor(entry.row.worst.factor)),
+                prose(entry.why),
+                *extra.cells(entry.row, entry.sets),
+            ]
+        )
+        for entry in found
+    ]
+    notes = "".join(f"- {code(suite)}: {prose(text)}\n" for suite, text in growth.notes(report, rows))
+    if lines:
+        tail = f"\n{notes}" if notes else ""
+        yield Section(f"\n### Grown since the baseline\n\n{table(columns, numeric)}", lines, tail, weight=88)
+    elif notes:
+        yield Section(f"\n### Since the baseline\n\n{notes}", (), weight=69)
+
+
 def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
     notes = noise.tolerance_notes(report, rows)
     lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
@@ -119,9 +146,10 @@ class _Extra:
         self.names = ["Component"] * any(entry.subject != MODEL for entry in rows)
         self.after = ["Input sets"] * self._sets + ["Suite", "Sides"] * self._pairs
 
-    def cells(self, entry: OutputRow) -> list[str]:
-        """The cells of `after`."""
-        amount = f"{len(entry.failing):,} of " if entry.failing else ""
+    def cells(self, entry: OutputRow, count: int | None = None) -> list[str]:
+        """The cells of `after`; `count` is of input sets that the table is about, not those that failed."""
+        told = len(entry.failing) if count is None else count
+        amount = f"{told:,} of " if told else ""
         sets = [unbroken(f"{amount}{len(entry.cases):,}")] * self._sets
         return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs
 

@@ -6,7 +6,15 @@ The words hold texts of models as they are; each report makes them inert in its 
 from __future__ import annotations
 
 from parity.records.jobs import MODEL
-from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
+from parity.records.results import (
+    GROWTH,
+    Element,
+    Measurement,
+    OutputResult,
+    Report,
+    SidePerformance,
+    Tolerance,
+)
 
 from . import figures
 from .selection import OutputRow, PerformanceRow, listed, skipped
@@ -22,11 +30,19 @@ def how_far(output: OutputResult) -> str:
     measured = output.measurement
     if measured is None:
         return ""
+    if output.growth and failed_by_growth_alone(output):
+        return f"grown {figures.factor(output.growth.factor)}"
     if measured.nonfinite.mismatched:
         return "non-finite values"
     if output.factor is None and output.tolerance and output.tolerance.exact:
         return "exact required"
     return f"{figures.factor(output.factor)} its tolerance"
+
+
+def failed_by_growth_alone(output: OutputResult) -> bool:
+    """Whether an output is within its tolerance, and fails since its error has grown."""
+    criteria = {check.criterion for check in output.checks if not check.passed}
+    return output.status == "failed" and criteria == {GROWTH}
 
 
 def worst_element(output: OutputResult) -> Element | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parity.records.jobs import Optimization
+from parity.records.plan import DEFAULT_GROWTH
 from parity.spec.fields import ByteSize, Option, SpecModel, Text
 
 Preset = Literal["strict", "default"]
@@ -100,4 +101,23 @@ class PerformanceSpec(SpecModel):
     )
     warmup: Annotated[int, Field(ge=0, le=10_000)] = Field(
         1, description="Runs before them that are not timed.", examples=[1]
+    )
+
+
+class BaselineSpec(SpecModel):
+    """The errors of an earlier run, which the errors of this one are held against."""
+
+    path: Text = Field(
+        description="What `parity run --write-baseline` wrote, or the `results.json` of an earlier run.",
+        examples=["parity-baseline.json"],
+    )
+    max_growth: Annotated[float, Field(gt=1)] = Field(
+        DEFAULT_GROWTH,
+        description="An output's greatest error may be so many times that of the baseline.",
+        examples=[10],
+    )
+    fail: bool = Field(
+        False,
+        description="Whether more growth than that fails the output; otherwise it is reported.",
+        examples=[True],
     )

@@ -7,7 +7,6 @@ LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
         "comparisons": "leave it out: both sides run on each of `devices`",
         "placement": "leave it out",
-        "baseline": "leave it out",
         "loop": "leave it out; a `pipeline` may call a component many times",
         "match": "leave it out, and give each output a tolerance by its own name",
     },
