@@ -89,15 +89,13 @@ def write_baseline(report: Report, path: Path) -> None:
         CannotJudge: the file can't be written.
     """
     floors = _floors(report.cases)
-    cases = [
-        {"id": case.id, "outputs": [_entry(case, output, floors) for output in case.outputs]}
-        for case in report.cases
-    ]
-    content = {"schema_version": SCHEMA_VERSION, "tool_version": report.tool_version, "cases": cases}
+    cases = ",\n".join(_case_text(case, floors) for case in report.cases)
+    head = (
+        f'{{"schema_version": {SCHEMA_VERSION}, "tool_version": {json.dumps(report.tool_version)}, "cases": ['
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        path.write_text(f"{text}\n", "utf-8", "backslashreplace")
+        path.write_text(f"{head}\n{cases}\n]}}\n", "utf-8")
     except OSError as error:
         raise CannotJudge(
             f"the baseline can't be written: {error.strerror or error}", at=str(path)
@@ -176,12 +174,23 @@ def _key(case: CaseResult, output: OutputResult) -> tuple[str, ...]:
     return (case.suite, case.reference, case.candidate, case.subject, output.name)
 
 
-def _entry(
-    case: CaseResult, output: OutputResult, floors: dict[tuple[str, ...], float]
-) -> dict[str, str | float | None]:
-    floor = floors.get(_key(case, output))
-    entry: dict[str, str | float | None] = {"name": output.name, "max_abs": _rounded(output.max_abs)}
+def _case_text(case: CaseResult, floors: dict[tuple[str, ...], float]) -> str:
+    """One line for each output, so that a change can be read."""
+    outputs = ",\n".join(
+        f"  {json.dumps(_entry(output, floors.get(_key(case, output))), ensure_ascii=False)}"
+        for output in case.outputs
+    )
+    return f' {{"id": {json.dumps(_plain(case.id), ensure_ascii=False)}, "outputs": [\n{outputs}\n ]}}'
+
+
+def _entry(output: OutputResult, floor: float | None) -> dict[str, str | float | None]:
+    entry: dict[str, str | float | None] = {"name": _plain(output.name), "max_abs": _rounded(output.max_abs)}
     return entry if floor is None else {**entry, "noise_floor": _rounded(floor)}
+
+
+def _plain(text: str) -> str:
+    """Without lone surrogates, which user code may put into a name and no reader of JSON takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _rounded(value: float | None) -> float | None:

@@ -47,8 +47,11 @@ class Grown:
         return causes.worth_a_line(found) if found else ""
 
     def __str__(self) -> str:
-        """``grown 645 x since the baseline: was 3.10e-5, now 0.0200``."""
-        said = f"grown {self.times} since the baseline: was {self.was}, now {self.now}"
+        """``grown 645 x since the baseline: was 3.10e-5, now 0.0200``, and the first cause."""
+        exact = self.output.growth is None or not self.output.growth.before
+        grown = "no longer exact as in" if exact else f"grown {self.times} since"
+        was = "" if exact else f"was {self.was}, "
+        said = f"{grown} the baseline: {was}now {self.now}"
         return f"{said}; {self.why}" if self.why else said
 
 
@@ -77,7 +80,7 @@ def _of_suite(suite: SuiteResult, rows: list[OutputRow]) -> Iterator[str]:
         return
     if new:
         names = listed((wording.label(row.subject, row.name) for row in new), most=_MOST_NAMED)
-        yield f"not in {file}, at least in part, so not held against it: {names}"
+        yield f"new since {file} with some or all input sets, so not held against it: {names}"
     if known and not any("grown" in states[id(row)] for row in rows):
         yield f"no error has grown by more than {allowed} since {file}"
 

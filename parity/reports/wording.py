@@ -31,7 +31,7 @@ def how_far(output: OutputResult) -> str:
     if measured is None:
         return ""
     if output.growth and failed_by_growth_alone(output):
-        return f"grown {figures.factor(output.growth.factor)}"
+        return f"grown {figures.factor(output.growth.factor)}" if output.growth.before else "no longer exact"
     if measured.nonfinite.mismatched:
         return "non-finite values"
     if output.factor is None and output.tolerance and output.tolerance.exact:
@@ -111,6 +111,21 @@ def failed_checks(output: OutputResult) -> list[str]:
     return [f"{c.criterion}: {c.measured}, limit {c.limit}" for c in output.checks if not c.passed]
 
 
+def held_against_baseline(output: OutputResult) -> str:
+    """``was 3.10e-5, grown 645 x``; empty where there is no baseline."""
+    growth = output.growth
+    if growth is None:
+        return ""
+    was = f"was {figures.number(growth.before)}"
+    return {
+        "grown": f"{was}, grown {figures.factor(growth.factor)}" if growth.before else f"{was}: exact",
+        "kept": was,
+        "rounding": f"{was}; what it has grown by is within rounding",
+        "new": "it does not know this output",
+        "unmeasured": was,
+    }[growth.state]
+
+
 def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     """All figures of an output, (name, text); a fact that does not apply has no text.
 
@@ -128,6 +143,7 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
             ("error", statistics(measured)),
         ]
     told += [("criterion", check) for check in failed_checks(output)]
+    told.append(("baseline", held_against_baseline(output)))
     if stated:
         place = f'for "{stated.pattern}" at {tolerance_place(stated, spec)}'
         told.append(("tolerance", f"{figures.tolerance(stated)} {place}"))

@@ -1,8 +1,8 @@
 """The comment of an earlier run, when this one could not even start: it must not go on saying what it said.
 
-`parity publish` writes the comments, but it is in the image, and preflight may have ended for want of that. So
-this needs nothing but the standard library, and does one thing: where there is a comment, it says that nothing
-could be judged, and why.
+`parity publish` writes the comments, but it is in the image, and preflight may have ended for want of that.
+So this needs nothing but the standard library. Where there is a comment, it lets it say that nothing could be
+judged, and why.
 """
 
 from __future__ import annotations
