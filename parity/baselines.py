@@ -90,9 +90,7 @@ def write_baseline(report: Report, path: Path) -> None:
     """
     floors = _floors(report.cases)
     cases = ",\n".join(_case_text(case, floors) for case in report.cases)
-    head = (
-        f'{{"schema_version": {SCHEMA_VERSION}, "tool_version": {json.dumps(report.tool_version)}, "cases": ['
-    )
+    head = f'{{"schema_version": {SCHEMA_VERSION}, "cases": ['
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{head}\n{cases}\n]}}\n", "utf-8")

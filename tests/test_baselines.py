@@ -91,7 +91,7 @@ def test_a_file_that_is_no_baseline_is_an_error_at_its_place(
     (folder.root / "base.json").write_text(content)
     with pytest.raises(SpecError, match=WRONG[content]) as caught:
         with_baseline(planned)
-    assert caught.value.at.endswith(":7:11")
+    assert caught.value.at.endswith(":7:1")
     assert "--write-baseline" in caught.value.fix
     with pytest.raises(SpecError) as caught:
         with_baseline(planned, str(folder.root / "base.json"))

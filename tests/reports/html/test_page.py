@@ -20,87 +20,20 @@ KINDS = made.all_kinds()
 PAGES = {kind: html.render(report) for kind, report in KINDS.items()}
 VOID = {"meta", "link", "line", "rect", "circle"}
 # All that the template writes; what a name could smuggle in is not among them.
-OURS = set(
-    [
-        "html",
-        "head",
-        "meta",
-        "link",
-        "title",
-        "style",
-        "body",
-        "header",
-        "div",
-        "h1",
-        "h2",
-        "h3",
-        "span",
-        "p",
-        "code",
-        "ul",
-        "li",
-        "b",
-        "main",
-        "section",
-        "article",
-        "dl",
-        "dt",
-        "dd",
-        "pre",
-        "details",
-        "summary",
-        "figure",
-        "figcaption",
-        "svg",
-        "line",
-        "rect",
-        "circle",
-        "text",
-        "g",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "footer",
-        "script",
-        "small",
-        "i",
-    ]
+OURS = frozenset(
+    re.findall(
+        r"\w+",
+        """html head meta link title style body header div h1 h2 h3 span p code ul li b main section article
+        dl dt dd pre details summary figure figcaption svg line rect circle text g table thead tbody tr th td
+        footer script small i""",
+    )
 )
-ATTRIBUTES = set(
-    [
-        "lang",
-        "charset",
-        "http-equiv",
-        "content",
-        "name",
-        "rel",
-        "href",
-        "class",
-        "aria-hidden",
-        "aria-label",
-        "role",
-        "width",
-        "height",
-        "viewbox",
-        "x",
-        "y",
-        "x1",
-        "x2",
-        "y1",
-        "y2",
-        "rx",
-        "cx",
-        "cy",
-        "r",
-        "text-anchor",
-        "scope",
-        "data-sort",
-        "data-sortable",
-        "data-filter",
-    ]
+ATTRIBUTES = frozenset(
+    re.findall(
+        r"[\w-]+",
+        """lang charset http-equiv content name rel href class aria-hidden aria-label role width height viewbox
+        x y x1 x2 y1 y2 rx cx cy r text-anchor scope data-sort data-sortable data-filter""",
+    )
 )
 
 
