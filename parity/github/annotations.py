@@ -121,7 +121,7 @@ def _of_grown(report: Report, entry: Grown, workspace: Path | None) -> Annotatio
     stated = entry.output.tolerance or Tolerance(pattern="")
     return Annotation(
         "warning",
-        f"{wording.label(entry.row.subject, entry.row.name)}: grown {entry.times}",
+        f"{wording.label(entry.row.subject, entry.row.name)} has grown since the baseline",
         f"{entry}\nsides: {entry.row.pair}",
         repository_path(wording.spec_file(report, entry.row.pair.suite), workspace),
         stated.line,

@@ -31,8 +31,8 @@ OURS = frozenset(
 ATTRIBUTES = frozenset(
     re.findall(
         r"[\w-]+",
-        """lang charset http-equiv content name rel href class aria-hidden aria-label role width height viewbox
-        x y x1 x2 y1 y2 rx cx cy r text-anchor scope data-sort data-sortable data-filter""",
+        """lang charset http-equiv content name rel href class aria-hidden aria-label role width height
+        viewbox x y x1 x2 y1 y2 rx cx cy r text-anchor scope data-sort data-sortable data-filter""",
     )
 )
 
