@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from parity.records.diagnosis import Budget, ModuleErrors
 from parity.reports import budget, figures
+from parity.reports.modules import adding
 
 _MOST_DECADES = 9
 _WHOLE = "(the component)"
@@ -125,8 +126,8 @@ class ModulePlot:
 
 
 def of_modules(modules: Sequence[ModuleErrors]) -> ModulePlot | None:
-    """None where no module adds an error."""
-    followed = [module for module in modules if module.local is not None and module.local >= 0]
+    """None where no module adds an error. One that only holds others is left to them."""
+    followed = [module for module in adding(modules) if module.local is not None and module.local >= 0]
     sizes = [value for m in followed for value in (m.local, m.inherited) if value is not None]
     scale, peak = Scale.over(sizes), max((m.local or 0.0 for m in followed), default=0.0)
     if scale is None or not 0 < peak < math.inf:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import reports as made
+from support.reports import replaced
 
 from parity.reports import html
 from parity.reports.html import tables
@@ -168,6 +169,15 @@ def test_the_modules_are_plotted_once_with_the_worst_named() -> None:
     assert page.count('<rect class="worst"') == 1
     assert page.count('<rect class="local"') == 45
     assert re.search(r'<text class="label"[^>]*>backbone\.blocks\.1\.4</text>', page)
+
+
+def test_a_module_that_only_holds_others_has_no_bar_of_its_own() -> None:
+    whole = [replaced(made.modules()[20], module=path) for path in ("", "backbone", "backbone.blocks.1")]
+    far = made.output("y", 0.5, diagnosis=made.diagnosis("export", 0.5))
+    told = made.case("model", (far,), modules=(*whole, *made.modules()))
+    page = html.render(made.report((told,), 1))
+    assert page.count('<rect class="worst"') == 1
+    assert page.count('<rect class="local"') == 45
 
 
 def test_what_could_not_be_judged_comes_with_remedy_and_last_words() -> None:
