@@ -63,6 +63,13 @@ def test_a_run_that_does_not_pass_writes_no_baseline(project: Project) -> None:
     assert (project.root / "base.json").read_bytes() == before
 
 
+def test_a_part_of_the_cases_makes_no_baseline(project: Project) -> None:
+    done = project.run("--write-baseline", "part.json", "--case", "*/model", tolerances=LOOSE)
+    assert done.status == 2
+    assert "would lose the others" in done.stderr
+    assert not (project.root / "part.json").exists()
+
+
 @pytest.mark.parametrize("content", [None, "{}", '{"schema_version": 1, "cases": 3}'])
 def test_a_file_that_is_missing_or_none_is_an_error_before_anything_runs(
     project: Project, content: str | None

@@ -66,6 +66,7 @@ def run(
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
     _check_empty(options.keep)
     if options.baseline.write is not None:
+        _check_whole(options.select)
         check_writable(options.baseline.write)
     clear_reports(options.report_dir)
     with ProgressView() as view:
@@ -86,6 +87,15 @@ def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:
         for component in plan.components
     ]
     return replace(plan, components=tuple(moved))
+
+
+def _check_whole(select: str) -> None:
+    if select != "*":
+        raise SpecError(
+            "a baseline of some cases alone would lose the others",
+            at="--write-baseline",
+            fix="leave out --case",
+        )
 
 
 def _write_baseline(report: Report, path: Path) -> None:

@@ -21,7 +21,7 @@ from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
 from . import budget, causes, figures, grouping, growth, noise, selection, verdict, wording
-from .console_blocks import Marked, failure_block, passed_block, unjudged_block
+from .console_blocks import Marked, failure_block, grown_line, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
 from .selection import OutputRow, Pair
@@ -121,9 +121,7 @@ def _print_grown(rows: list[OutputRow], console: Console) -> None:
     """A line for each of the first outputs that have grown since the baseline."""
     found = growth.grown(rows)
     for entry in found[:_MOST_GROWN]:
-        name = visible(wording.label(entry.row.subject, entry.row.name))
-        told = Text.assemble((name, "bold"), "  ", visible(str(entry), 400))
-        console.print(Marked(told, "▲", "bold yellow"))
+        console.print(grown_line(entry))
     if (rest := len(found) - _MOST_GROWN) > 0:
         console.print(Text(f"▲ {rest:,} more have grown, all in summary.md", "yellow"))
     if found:

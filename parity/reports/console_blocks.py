@@ -14,6 +14,7 @@ from parity.records.results import Report
 from . import budget, causes, figures, modules, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
+from .growth import Grown
 from .selection import Diagnosed, OutputRow, Unjudged
 
 # Of facts that are looked for first, and of those that are looked for last.
@@ -134,6 +135,12 @@ def _modules_table(explained: Diagnosed) -> Table | None:
             Text(row.bar),
         )
     return table
+
+
+def grown_line(entry: Grown) -> Marked:
+    """An output whose error has grown since the baseline."""
+    name = visible(wording.label(entry.row.subject, entry.row.name))
+    return Marked(Text.assemble((name, "bold"), "  ", visible(str(entry), 400)), "▲", "bold yellow")
 
 
 def unjudged_block(entry: Unjudged) -> Marked:

@@ -21,7 +21,7 @@ from parity.records.results import Report
 from parity.reports import figures, growth, selection, verdict
 from parity.reports.escaping import TEXT_LIMIT, visible
 
-from . import cards, tables
+from . import cards, run_tables, tables
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TONES = {ExitCode.PASSED: "passed", ExitCode.FAILED: "failed"}
@@ -49,7 +49,7 @@ def render(report: Report) -> str:
             outputs=tables.outputs(rows),
             budgets=tables.budgets(rows),
             cases=tables.cases(report),
-            run=tables.about_the_run(report),
+            run=run_tables.about_the_run(report),
             report=report,
         )
     )

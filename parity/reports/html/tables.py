@@ -1,42 +1,19 @@
-"""The tables of the page: titles, columns and cells; the template decides how they look."""
+"""The tables of results: titles, columns and cells; the template decides how they look."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from parity.records.jobs import MODEL
-from parity.records.outcomes import Setting
-from parity.records.results import OutputResult, Report, SuiteResult
+from parity.records.results import OutputResult, Report
 from parity.reports import budget, causes, figures, growth, noise, selection, wording
 from parity.reports.escaping import lines_of
 from parity.reports.selection import OutputRow
 
-MOST_ROWS = 5_000  # of results: a browser sorts them at once, and the page stays below 10 MB
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A text. `code`: a name of a model or user. `sort`: what a column of figures is sorted by."""
-
-    text: str
-    code: bool = False
-    sort: float | None = None
-    tone: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """`numeric` are the columns of figures; `left_out` counts rows for which there is no room."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    numeric: frozenset[str] = frozenset()
-    head: str = ""
-    left_out: int = 0
+from .cells import MOST_ROWS, Cell, Table, kind_of, table_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +69,7 @@ def grown(rows: list[OutputRow]) -> Table | None:
         for entry in growth.grown(rows)
     ]
     columns = ("Output", "Was", "Now", "Growth", "Of tolerance", "Why")
-    return _table("Grown since the baseline", columns, lines, ("Was", "Now", "Growth", "Of tolerance"))
+    return table_of("Grown since the baseline", columns, lines, ("Was", "Now", "Growth", "Of tolerance"))
 
 
 def notes(report: Report, rows: list[OutputRow]) -> list[tuple[str, str]]:
@@ -123,7 +100,7 @@ def outputs(rows: list[OutputRow]) -> Table | None:
     ]
     more = (*(["Input sets"] if repeated else []), *(["Sides"] if several else []))
     numeric = ("Max error", "Of tolerance", "Reference", "Candidate", "Input sets")
-    return _table("All outputs", (*columns, "Candidate", *more), lines, numeric, len(rows))
+    return table_of("All outputs", (*columns, "Candidate", *more), lines, numeric, len(rows))
 
 
 def budgets(rows: list[OutputRow]) -> Table | None:
@@ -140,7 +117,7 @@ def budgets(rows: list[OutputRow]) -> Table | None:
         if row.status == "passed" and row.explained
     ]
     columns = ("Output", "Of tolerance", "Budget", "Mostly", "Cause")
-    return _table("Error budgets of what is within tolerance", columns, lines, ("Of tolerance",))
+    return table_of("Error budgets of what is within tolerance", columns, lines, ("Of tolerance",))
 
 
 def cases(report: Report) -> Table | None:
@@ -157,7 +134,7 @@ def cases(report: Report) -> Table | None:
             _error(output),
             _factor(output),
             _bound(output),
-            Cell(_kind(output.dtype, output.shape), code=True),
+            Cell(kind_of(output.dtype, output.shape), code=True),
         )
         for case, output in kept
     ]
@@ -166,115 +143,7 @@ def cases(report: Report) -> Table | None:
     lines += [(Cell(case.status, tone=case.status), Cell(case.id, code=True), *empty) for case in bare]
     whole = len(found) + sum(not case.outputs for case in report.cases)
     columns = ("", "Case", "Output", "Max error", "Of tolerance", "Tolerance", "Type")
-    return _table("All cases", columns, lines, ("Max error", "Of tolerance"), whole)
-
-
-def about_the_run(report: Report) -> list[Table]:
-    """Latency, effective settings, exports, inputs, environment."""
-    found = [_performance(report)]
-    for suite in report.suites:
-        found += [_settings(suite), _exports(suite)]
-    found += [_inputs(report), _environment(report)]
-    return [table for table in found if table is not None]
-
-
-def _performance(report: Report) -> Table | None:
-    lines = [
-        (
-            Cell(row.subject, code=True),
-            Cell(figures.milliseconds(row.reference.latency_ms), sort=row.reference.latency_ms),
-            Cell(figures.milliseconds(row.candidate.latency_ms), sort=row.candidate.latency_ms),
-            Cell(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),
-            Cell(wording.peak_memory(row.reference)),
-            Cell(wording.peak_memory(row.candidate)),
-            Cell(wording.timed_set(row), code=True),
-            Cell(str(row.pair), code=True),
-        )
-        for row in selection.performance_rows(report)
-    ]
-    numeric = ("Reference", "Candidate", "Ratio", "Memory, reference", "Memory, candidate")
-    return _table("Latency and peak memory", ("Timed", *numeric, "Input set", "Sides"), lines, numeric)
-
-
-def _settings(suite: SuiteResult) -> Table | None:
-    """What was in force on each side, as it was read back."""
-    names = dict.fromkeys(name for side in suite.sides for name in side.settings)
-    lines = [
-        (Cell("device"), *(Cell(side.device_name, code=True) for side in suite.sides)),
-        (Cell("versions"), *(Cell(_versions(side.versions)) for side in suite.sides)),
-        *(
-            (
-                Cell(name, code=True),
-                *(
-                    Cell(_value(side.settings[name]) if name in side.settings else "", code=True)
-                    for side in suite.sides
-                ),
-            )
-            for name in names
-        ),
-    ]
-    title = f"Effective settings of {suite.name}, {suite.numerics} numerics"
-    return _table(title, ("Setting", *(side.side for side in suite.sides)), lines if suite.sides else [])
-
-
-def _exports(suite: SuiteResult) -> Table | None:
-    lines = [
-        (
-            Cell(component, code=True),
-            Cell(", ".join(f"{key} {_value(value)}" for key, value in settings.items()), code=True),
-        )
-        for component, settings in suite.exports.items()
-    ]
-    return _table(f"Exports of {suite.name}", ("Component", "Settings"), lines)
-
-
-def _inputs(report: Report) -> Table | None:
-    found = dict.fromkeys(
-        (
-            case.suite,
-            case.input_set,
-            tensor.name,
-            _kind(tensor.dtype, tensor.shape),
-            tensor.sha256,
-        )
-        for case in report.cases
-        for tensor in case.inputs
-    )
-    lines = [tuple(Cell(text, code=True) for text in entry[1:]) for entry in found]
-    return _table("Inputs", ("Set", "Input", "Type", "SHA-256"), lines[:MOST_ROWS], (), len(lines))
-
-
-def _environment(report: Report) -> Table | None:
-    here = report.environment
-    facts = {
-        "parity": report.tool_version,
-        "started": report.started_at,
-        "Python": here.python,
-        "platform": here.platform,
-        "processor": f"{here.processor}, {figures.counted(here.cores, 'core')}",
-        "memory": figures.size(here.memory_bytes),
-        "packages": _versions(here.versions),
-    }
-    return _table("Environment", ("", "value"), [(Cell(name), Cell(text)) for name, text in facts.items()])
-
-
-def _table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[tuple[Cell, ...]],
-    numeric: Sequence[str] = (),
-    whole: int | None = None,
-) -> Table | None:
-    kept = tuple(rows)
-    if not kept:
-        return None
-    rest = 0 if whole is None else whole - len(kept)
-    return Table(title, tuple(columns), kept, frozenset(numeric), left_out=rest)
-
-
-def _kind(dtype: str, shape: tuple[int, ...]) -> str:
-    """``float32[1, 5, 128, 128]``; empty where nothing was there."""
-    return f"{dtype}{figures.bracketed(shape)}" if dtype else ""
+    return table_of("All cases", columns, lines, ("Max error", "Of tolerance"), whole)
 
 
 def _name(row: OutputRow) -> Cell:
@@ -326,11 +195,3 @@ def _sets(row: OutputRow) -> Cell:
 def _or_infinite(found: object) -> float:
     factor = getattr(found, "factor", None)
     return math.inf if factor is None else float(factor)
-
-
-def _versions(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _value(value: Setting) -> str:
-    return "true" if value is True else "false" if value is False else "null" if value is None else str(value)

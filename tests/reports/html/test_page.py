@@ -15,7 +15,7 @@ from support import reports as made
 from support.reports import replaced
 
 from parity.reports import html
-from parity.reports.html import tables
+from parity.reports.html import cells
 
 KINDS = made.all_kinds()
 PAGES = {kind: html.render(report) for kind, report in KINDS.items()}
@@ -204,7 +204,7 @@ def test_every_row_of_all_cases_can_be_sorted_by_its_figures() -> None:
 
 
 def test_a_large_report_keeps_its_worst_rows() -> None:
-    passing = tuple(made.output(f"passing.{i}", 1e-6) for i in range(tables.MOST_ROWS))
+    passing = tuple(made.output(f"passing.{i}", 1e-6) for i in range(cells.MOST_ROWS))
     failing = tuple(made.output(f"failing.{i}", 0.5) for i in range(30))
     page = html.render(made.report((made.case("model", (*passing, *failing)),), 1))
     assert len(page) < 10_000_000
