@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _TIMEOUT_S = 20.0
 _WAITS_S = (2.0, 10.0)  # before another try
 _KEY_LENGTH = 60
 _EVENT_LIMIT = 32 * 2**20
+# What comes of an answer that is none, or not as GitHub gives it.
+_UNEXPECTED = (OSError, ValueError, KeyError, TypeError, AttributeError, HTTPException, RecursionError)
 
 
 def update(runner: Runner, problem: str) -> str:
@@ -54,7 +57,7 @@ def update(runner: Runner, problem: str) -> str:
             return "no comment of an earlier run"
         body = f"{marker}\n{told(problem)}{_origin(runner)}"
         api.ask("PATCH", f"/repos/{repository}/issues/comments/{min(found)}", {"body": body})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNEXPECTED as error:
         return f"the comment of an earlier run could not be updated: {error}"
     return "the comment of an earlier run says now that nothing was judged"
 
@@ -129,7 +132,7 @@ class _Api:
         try:
             answer = self.ask("POST", "/graphql", {"query": "query { viewer { login } }"}, base)
             return str(answer["data"]["viewer"]["login"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except _UNEXPECTED:
             return _BOT
 
     def comments(self, repository: str, number: int) -> Iterator[dict[str, Any]]:
