@@ -82,7 +82,7 @@ def _of_suite(suite: SuiteResult, rows: list[OutputRow]) -> Iterator[str]:
         names = listed((wording.label(row.subject, row.name) for row in new), most=_MOST_NAMED)
         yield f"new since {file} with some or all input sets, so not held against it: {names}"
     if known and not any("grown" in states[id(row)] for row in rows):
-        yield f"no error has grown by more than {allowed} since {file}"
+        yield f"nothing has grown since {file}, by more than {allowed} and than rounding"
 
 
 def _states(row: OutputRow) -> set[str]:
