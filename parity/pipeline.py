@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity import __version__
+from parity import __version__, placement
 from parity.cases import judge_comparison
 from parity.diagnosing import diagnose_cases
 from parity.environment import environment
@@ -21,6 +21,7 @@ from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.judging.growth import held_against, no_comparison
 from parity.records.outcomes import Exported, Loaded, SessionOpened
+from parity.records.placement import PlacementRule
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import (
     SCHEMA_VERSION,
@@ -100,7 +101,8 @@ def run_suite(
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        found = _settings(run, plan.placement)
+        sides.extend(side for side in found if side not in sides)  # one may be in several pairs
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
@@ -154,8 +156,9 @@ def _baseline(plan: SuitePlan) -> BaselineResult | None:
     return BaselineResult(file=asked.file, max_growth=asked.max_growth, fail=asked.fail)
 
 
-def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
+def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
+    reference, candidate = placement.placements(run)
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
         for name, session in run.sessions.items()
@@ -163,9 +166,9 @@ def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
         for key, value in session.settings.items()
     }
     sides = run.comparison
-    for side, loaded, more in (
-        (sides.reference, run.reference, {}),
-        (sides.candidate, run.candidate, sessions),
+    for side, loaded, more, placed in (
+        (sides.reference, run.reference, {}, reference),
+        (sides.candidate, run.candidate, sessions, candidate),
     ):
         if isinstance(loaded, Loaded):
             yield SideSettings(
@@ -173,5 +176,6 @@ def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,
-                notes=loaded.notes,
+                notes=(*loaded.notes, *placement.notes(placed, rule)),
+                placements=placed,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from parity.baselines import check_writable, write_baseline
 from parity.commands.check import BaselineOptions, load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.plan import DiagnoseWhen, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, DiagnoseWhen, SuitePlan
 from parity.records.results import Report
 from parity.reports.console import ProgressView, print_report
 from parity.reports.escaping import visible
@@ -64,11 +65,14 @@ def run(
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
     if options.export_dir is not None:
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
+    optimized = options.report_dir.resolve() / "optimized"
+    plans = [_saved_in(optimized, plan) for plan in plans]
     _check_empty(options.keep)
     if options.baseline.write is not None:
         _check_whole(options.select)
         check_writable(options.baseline.write)
     clear_reports(options.report_dir)
+    shutil.rmtree(optimized, ignore_errors=True)  # of an earlier run
     with ProgressView() as view:
         report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
     paths = write_reports(report, options.report_dir)
@@ -76,6 +80,13 @@ def run(
     if options.baseline.write is not None:
         _write_baseline(report, options.baseline.write)
     return ExitCode(report.exit_code)
+
+
+def _saved_in(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the folder for optimized graphs, where the specification leaves it to the reports."""
+    if plan.save_optimized != SAVE_IN_REPORTS:
+        return plan
+    return replace(plan, save_optimized=str(directory / plan.name))
 
 
 def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:

@@ -48,7 +48,10 @@ def test_a_row_has_grown_where_one_of_its_input_sets_has() -> None:
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        (one("kept", before=1e-5, factor=1.0), ["nothing has grown since base.json, by more than 10 x and than rounding"]),
+        (
+            one("kept", before=1e-5, factor=1.0),
+            ["nothing has grown since base.json, by more than 10 x and than rounding"],
+        ),
         (one("grown", before=1e-9, factor=1e4), []),
         (one("new"), ["base.json knows none of these outputs: nothing was held against it"]),
         (
