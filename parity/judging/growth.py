@@ -52,9 +52,11 @@ def no_comparison(plan: SuitePlan, cases: list[CaseResult]) -> Problem | None:
 def within_rounding(output: OutputResult, noise_floor: float | None = None) -> float:
     """The greatest error of an output that rounding alone may come to; 0 for one without rounding."""
     measured = output.measurement
-    unit = _last_place(output.dtype, measured.reference_max_abs) if measured else 0.0
+    dtypes = {output.dtype, output.reference_dtype or output.dtype}  # the coarser of two decides
+    units = [_last_place(dtype, measured.reference_max_abs) for dtype in dtypes] if measured else []
     own = output.tolerance.noise_floor if output.tolerance else None
-    return max(unit, *(ABOVE_NOISE * floor for floor in (own, noise_floor) if floor is not None), 0.0)
+    noise = [ABOVE_NOISE * floor for floor in (own, noise_floor) if floor is not None]
+    return max([*units, *noise, 0.0])
 
 
 def _held(output: OutputResult, figure: BaselineFigure | None, baseline: BaselinePlan) -> OutputResult:

@@ -83,6 +83,11 @@ def test_every_dtype_has_its_own_rounding(dtype: str, expected: float) -> None:
     assert within_rounding(made.output("y", 1.0, dtype=dtype)) == pytest.approx(expected)
 
 
+def test_of_two_dtypes_the_coarser_one_rounds() -> None:
+    output = made.output("y", 1.0, dtype="float16", reference_dtype="float32")
+    assert within_rounding(output) == pytest.approx(8 * 2.0**-10 * 8.37)
+
+
 @given(errors, errors, st.floats(1.5, 100))
 def test_growth_is_more_than_the_factor_and_more_than_rounding_and_nothing_else(
     now: float, before: float, allowed: float

@@ -13,6 +13,8 @@ from parity.records.results import BaselineResult, Growth, Report
 from parity.reports import growth, junit, markdown, selection, verdict, wording
 from parity.reports.console import print_report
 
+NOTHING = "nothing has grown since base.json, by more than 10 x and than rounding"
+
 
 def rows(report: Report) -> list[selection.OutputRow]:
     return selection.output_rows(report)
@@ -58,7 +60,7 @@ def test_a_row_has_grown_where_one_of_its_input_sets_has() -> None:
             one("new", sets=2),
             [
                 "new since base.json with some or all input sets, so not held against it: y",
-                "nothing has grown since base.json, by more than 10 x and than rounding",
+                NOTHING,
             ],
         ),
         (made.green(), []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parity.records.outcomes import Setting
+from parity.records.placement import Crossings
 from parity.records.results import Report, SuiteResult
 from parity.reports import figures, selection, wording
 
@@ -13,7 +14,7 @@ def about_the_run(report: Report) -> list[Table]:
     """Latency, effective settings, exports, inputs, environment."""
     found = [_performance(report)]
     for suite in report.suites:
-        found += [_settings(suite), _exports(suite)]
+        found += [_settings(suite), _placements(suite), _exports(suite)]
     found += [_inputs(report), _environment(report)]
     return [table for table in found if table is not None]
 
@@ -55,6 +56,36 @@ def _settings(suite: SuiteResult) -> Table | None:
     ]
     title = f"Effective settings of {suite.name}, {suite.numerics} numerics"
     return table_of(title, ("Setting", *(side.side for side in suite.sides)), lines if suite.sides else [])
+
+
+def _placements(suite: SuiteResult) -> Table | None:
+    """Which execution provider runs how many nodes of each session."""
+    lines = [
+        (
+            Cell(side.side, code=True),
+            Cell(placed.component, code=True),
+            Cell(placed.requested, code=True),
+            Cell(placed.unknown or _counts(placed.nodes)),
+            Cell(", ".join(f"{each.count} {each.op_type} on {each.provider}" for each in placed.elsewhere)),
+            Cell(_crossing(placed.crossings)),
+        )
+        for side in suite.sides
+        for placed in side.placements
+    ]
+    columns = ("Side", "Component", "Requested", "Nodes", "Elsewhere", "Crosses in each run")
+    return table_of(f"Placement in {suite.name}", columns, lines)
+
+
+def _counts(nodes: dict[str, int]) -> str:
+    return ", ".join(f"{provider} {count:,}" for provider, count in nodes.items())
+
+
+def _crossing(found: Crossings | None) -> str:
+    """``3 tensors, 1.25 MiB``."""
+    if found is None or not found.count:
+        return ""
+    told = f"{figures.counted(found.count, 'tensor')}, {figures.size(found.bytes)}"
+    return f"{told} ({found.unknown})" if found.unknown else told
 
 
 def _exports(suite: SuiteResult) -> Table | None:

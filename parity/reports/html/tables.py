@@ -134,7 +134,7 @@ def cases(report: Report) -> Table | None:
             _error(output),
             _factor(output),
             _bound(output),
-            Cell(kind_of(output.dtype, output.shape), code=True),
+            Cell(kind_of(wording.dtypes(output), output.shape), code=True),
         )
         for case, output in kept
     ]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support import reports as made
 from support.reports import replaced
 
+from parity.records.placement import Crossings, Misplaced, Placement
 from parity.reports import html
 from parity.reports.html import cells
 
@@ -189,6 +190,18 @@ def test_what_could_not_be_judged_comes_with_remedy_and_last_words() -> None:
 def test_the_run_is_told() -> None:
     text = Reader(PAGES["green"]).text
     for said in ("ORT_DISABLE_ALL", "AMD EPYC", "torchscript", "183 ms", made.points("0").sha256):
+        assert said in text
+
+
+def test_nodes_that_another_provider_took_are_told() -> None:
+    elsewhere = Misplaced(op_type="Det", provider="CPUExecutionProvider", count=3, nodes=("a", "b", "c"))
+    crossings = Crossings(input_set="0", count=2, bytes=3 * 2**20)
+    nodes = {"CUDAExecutionProvider": 40, "CPUExecutionProvider": 3}
+    placed = Placement("model", "CUDAExecutionProvider", nodes, (elsewhere,), crossings)
+    sides = tuple(replaced(side, placements=(placed,)) for side in made.suite().sides[1:])
+    page = html.render(made.report(made.centerpoint_cases(), 0, (made.suite(sides=sides),)))
+    text = Reader(page).text
+    for said in ("Placement in centerpoint", "3 Det on CPUExecutionProvider", "2 tensors, 3.00 MiB"):
         assert said in text
 
 
