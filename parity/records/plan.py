@@ -53,7 +53,7 @@ SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification 
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
-DEFAULT_GROWTH = 10.0  # other kernels and processors move a rounding error by less
+DEFAULT_GROWTH = 10.0  # room for what other kernels and processors do to a rounding error
 
 
 class BaselineFigure(Record):
