@@ -82,6 +82,7 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 - one
 
 def _options(arguments: argparse.Namespace) -> Options:
     """Of `run` and `diagnose`."""
+    from parity.commands.check import BaselineOptions
     from parity.commands.run import Options
 
     return Options(
@@ -90,6 +91,9 @@ def _options(arguments: argparse.Namespace) -> Options:
         select=arguments.case,
         keep=arguments.keep,
         export_dir=arguments.export_dir,
+        baseline=BaselineOptions(
+            file=arguments.baseline, fail=arguments.fail_on_growth, write=arguments.write_baseline
+        ),
     )
 
 
@@ -166,6 +170,19 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="export ONNX files there, not to the specification's paths",
+    )
+    baseline = parser.add_mutually_exclusive_group()
+    baseline.add_argument(
+        "--baseline",
+        default="",
+        metavar="FILE",
+        help="hold errors against this one, not the specification's",
+    )
+    baseline.add_argument(
+        "--write-baseline", type=Path, metavar="FILE", help="when all passed, write the errors as a baseline"
+    )
+    parser.add_argument(
+        "--fail-on-growth", action="store_true", help="what has grown since the baseline fails"
     )
 
 

@@ -82,7 +82,8 @@ def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[Outp
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
-    return plan.diagnose == "always" or output.status == "failed"
+    grown = output.growth is not None and output.growth.state == "grown"
+    return plan.diagnose == "always" or output.status == "failed" or grown
 
 
 def _factor(output: OutputResult) -> float:

@@ -18,10 +18,19 @@ from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
+from parity.judging.growth import held_against, no_comparison
 from parity.records.outcomes import Exported, Loaded, SessionOpened
 from parity.records.placement import PlacementRule
 from parity.records.plan import SuitePlan, case_id, selects
-from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
+from parity.records.results import (
+    SCHEMA_VERSION,
+    BaselineResult,
+    CaseResult,
+    Problem,
+    Report,
+    SideSettings,
+    SuiteResult,
+)
 from parity.records.runs import ComparisonRun
 from parity.reports import selection, verdict
 from parity.reproducing import save_repros
@@ -89,6 +98,7 @@ def run_suite(
                 run = execution.run()
                 progress(f"{plan.name} on {comparison.text}: comparing", len(run.sets), len(run.sets))
                 judged = [case for case in judge_comparison(plan, run) if _chosen(case, select)]
+                judged = [held_against(case, plan.baseline) for case in judged]
                 if report_dir is not None:
                     judged = save_repros(plan, run, judged, report_dir)
                 judged = diagnose_cases(plan, run, judged, execution, progress)
@@ -109,8 +119,14 @@ def run_suite(
             numerics=plan.numerics_name,
             sides=tuple(sides),
             exports={name: export.settings for name, export in exports.items()},
-            problem=ended or (_only_empty(plan, cases) if cases else _nothing_compared(plan, select)),
+            problem=ended
+            or (
+                no_comparison(plan, cases) or _only_empty(plan, cases)
+                if cases
+                else _nothing_compared(plan, select)
+            ),
             duration_s=time.monotonic() - began,
+            baseline=_baseline(plan),
         ),
         cases,
     )
@@ -135,6 +151,13 @@ def _chosen(case: CaseResult, select: str) -> bool:
     return selects(select, case.id) or case.problem is not None
 
 
+def _compared_in_vain(plan: SuitePlan, cases: list[CaseResult], select: str) -> Problem | None:
+    """Why the verdicts of a suite say nothing, whatever they are."""
+    if not cases:
+        return _nothing_compared(plan, select)
+    return no_comparison(plan, cases) or _only_empty(plan, cases)
+
+
 def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
     if select != "*":
         label = plan.comparisons[0].label
@@ -157,6 +180,13 @@ def _only_empty(plan: SuitePlan, cases: list[CaseResult]) -> Problem | None:
         at=plan.at("inputs"),
         fix="add inputs of another size: a dimension is 0",
     )
+
+
+def _baseline(plan: SuitePlan) -> BaselineResult | None:
+    asked = plan.baseline
+    if asked is None:
+        return None
+    return BaselineResult(file=asked.file, max_growth=asked.max_growth, fail=asked.fail)
 
 
 def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:

@@ -26,7 +26,15 @@ from parity.records.jobs import (
     Numerics,
 )
 from parity.records.loops import LoopJob
-from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.plan import (
+    SAVE_IN_REPORTS,
+    BaselinePlan,
+    LatencyPlan,
+    Limits,
+    PlannedSet,
+    ProviderPlan,
+    SuitePlan,
+)
 from parity.records.results import Tolerance
 from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
@@ -75,6 +83,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         latency=_latency(spec.performance),
         places=places.dotted(),
         diagnose="never" if saved else spec.diagnose,
+        baseline=_baseline(spec, base),
         placement=spec.placement,
         save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
@@ -139,6 +148,16 @@ def _export(export: ExportSpec, settings: Numerics) -> ExportJob:
         opset=export.opset,
         constant_folding=settings.constant_folding if folding is None else folding,
         dynamic_shapes=export.dynamic_shapes,
+    )
+
+
+def _baseline(spec: Spec, base: FilePath) -> BaselinePlan | None:
+    """Without its figures, which need not be there when the run is to write them."""
+    asked = spec.baseline
+    if asked is None:
+        return None
+    return BaselinePlan(
+        file=asked.path, path=str(base / asked.path), max_growth=asked.max_growth, fail=asked.fail
     )
 
 

@@ -57,6 +57,7 @@ REPORTERS: Mapping[str, str] = {
     "junit.xml": "parity.reports.junit:render",
     "summary.md": "parity.reports.markdown:render",
     "results.json": "parity.reports.results:render",
+    "report.html": "parity.reports.html:render",
 }
 
 

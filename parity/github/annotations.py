@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.records.results import Report, Tolerance
-from parity.reports import budget, causes, figures, limits, selection, wording
+from parity.reports import budget, causes, figures, growth, limits, selection, wording
+from parity.reports.growth import Grown
 from parity.reports.limits import LimitRow
 from parity.reports.selection import OutputRow, Unjudged
 
@@ -53,9 +54,12 @@ def all_annotations(report: Report, workspace: Path | None = None) -> list[Annot
     errors = [_of_output(report, row, workspace) for row in rows[: MOST + 1]]
     errors += [_of_limit(report, row, workspace) for row in exceeded[: MOST + 1]]
     errors += [_of_problem(report, entry, workspace) for entry in problems[: MOST + 1]]
+    grown = [entry for entry in growth.grown(selection.output_rows(report)) if entry.row.status != "failed"]
+    warnings = [_of_grown(report, entry, workspace) for entry in grown[: MOST + 1]]
     notices = [_of_skipped(entry) for entry in skipped[: MOST + 1]]
     return [
         *_at_most(errors, len(rows) + len(exceeded) + len(problems), "error"),
+        *_at_most(warnings, len(grown), "warning"),
         *_at_most(notices, len(skipped), "notice"),
     ]
 
@@ -125,6 +129,18 @@ def _of_limit(report: Report, row: LimitRow, workspace: Path | None) -> Annotati
         repository_path(wording.spec_file(report, row.pair.suite), workspace),
         int(found["line"]) if found else None,
         int(found["column"]) if found and found["column"] else None,
+    )
+
+
+def _of_grown(report: Report, entry: Grown, workspace: Path | None) -> Annotation:
+    stated = entry.output.tolerance or Tolerance(pattern="")
+    return Annotation(
+        "warning",
+        f"{wording.label(entry.row.subject, entry.row.name)} has grown since the baseline",
+        f"{entry}\nsides: {entry.row.pair}",
+        repository_path(wording.spec_file(report, entry.row.pair.suite), workspace),
+        stated.line,
+        stated.column,
     )
 
 

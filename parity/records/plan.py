@@ -62,6 +62,29 @@ SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification 
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
+DEFAULT_GROWTH = 10.0  # room for what other kernels and processors do to a rounding error
+
+
+class BaselineFigure(Record):
+    """One output of one case in an earlier run."""
+
+    max_abs: float  # greatest absolute error
+    noise_floor: float | None = None  # None: nobody measured it
+
+
+class BaselinePlan(Record):
+    """What errors are held against.
+
+    `figures` has case id -> output -> figure; it is empty until `parity.baselines` has read the file.
+    """
+
+    file: str  # as the user wrote it
+    path: str  # absolute
+    max_growth: float
+    fail: bool
+    figures: dict[str, dict[str, BaselineFigure]] = {}
+
+
 class SuitePlan(Record):
     """One specification file. `spec_file` is as the user wrote it, `base_dir` is its absolute folder.
 
@@ -84,6 +107,7 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    baseline: BaselinePlan | None = None
     placement: PlacementRule = "warn"
     save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
 

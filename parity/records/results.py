@@ -110,6 +110,22 @@ class StepResult(Record):
     alone_status: Status
 
 
+GROWTH = "growth"  # the criterion of the check that growth has failed
+GrowthState = Literal["grown", "kept", "rounding", "new", "unmeasured"]
+
+
+class Growth(Record):
+    """The greatest absolute error of an output beside that of the baseline.
+
+    `state` is `grown` beyond what is allowed; `kept`; `rounding`, grown but no more than rounding may come
+    to; `new`, not in the baseline; `unmeasured`, in the baseline but without an error now.
+    """
+
+    state: GrowthState
+    before: float | None = None  # greatest absolute error in the baseline; None: it is new
+    factor: float | None = None  # now / before; None: not to be said, or without bound from an exact 0
+
+
 class OutputResult(Record):
     """The verdict on one output; of a loop, on its worst step, which is counted from 1."""
 
@@ -129,6 +145,7 @@ class OutputResult(Record):
     step: int | None = None  # None: no loop
     steps: tuple[StepResult, ...] = ()
     diagnosed_step: int | None = None  # the one that `diagnosis` is of, alone on the reference's own state
+    growth: Growth | None = None  # None: there is no baseline
 
 
 class Problem(Record):
@@ -232,6 +249,14 @@ class WorstCase(Record):
     input_set: str
 
 
+class BaselineResult(Record):
+    """What the errors of a suite were held against."""
+
+    file: str  # as given in the specification or on the command line
+    max_growth: float  # times the error of the baseline
+    fail: bool  # whether more than that fails the output
+
+
 class SuiteResult(Record):
     """What holds for all cases of one specification file."""
 
@@ -242,6 +267,7 @@ class SuiteResult(Record):
     exports: dict[str, dict[str, Setting]] = {}  # component -> how the gate exported it
     problem: Problem | None = None
     duration_s: float = 0.0
+    baseline: BaselineResult | None = None
 
 
 class Environment(Record):

@@ -20,8 +20,8 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
-from . import budget, causes, figures, grouping, limits, noise, selection, steps, verdict, wording
-from .console_blocks import Marked, failure_block, limit_block, passed_block, unjudged_block
+from . import budget, causes, figures, grouping, growth, limits, noise, selection, steps, verdict, wording
+from .console_blocks import Marked, failure_block, grown_line, limit_block, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
 from .selection import OutputRow, Pair
@@ -40,6 +40,7 @@ _MOST_PASSING = 40  # rows of a table; the failed ones are all there
 _MOST_DETAILED = 3  # reasons of failed outputs with all their figures: it should stay one screen
 _MOST_BUDGETS = 8  # rows of outputs that passed
 _MOST_LOOPS = 12  # rows of outputs of loops
+_MOST_GROWN = 8
 
 
 def report_console(stream: TextIO | None = None) -> Console:
@@ -84,7 +85,9 @@ def print_report(
     if timed := selection.performance_rows(report):
         console.print(_performance_table(timed, wide=console.width >= _WIDE))
         console.print()
-    asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
+    _print_grown(rows, console)
+    asides = [*wording.notes(report), *wording.skips(report), *growth.notes(report, rows)]
+    asides += noise.tolerance_notes(report, rows)
     asides += limits.doubts(report)
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
@@ -119,6 +122,17 @@ def _print_budgets(rows: list[OutputRow], console: Console, *, in_full: bool) ->
             console.print()
     elif passed and not selection.failed(rows):
         console.print(_budgets_table(passed))
+        console.print()
+
+
+def _print_grown(rows: list[OutputRow], console: Console) -> None:
+    """A line for each of the first outputs that have grown since the baseline."""
+    found = growth.grown(rows)
+    for entry in found[:_MOST_GROWN]:
+        console.print(grown_line(entry))
+    if (rest := len(found) - _MOST_GROWN) > 0:
+        console.print(Text(f"▲ {rest:,} more have grown, all in summary.md", "yellow"))
+    if found:
         console.print()
 
 

@@ -14,6 +14,7 @@ from parity.records.results import Report
 from . import budget, causes, figures, limits, modules, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
+from .growth import Grown
 from .limits import LimitRow
 from .selection import Diagnosed, OutputRow, Unjudged
 
@@ -146,6 +147,12 @@ def limit_block(row: LimitRow) -> Marked:
         (f"  {visible(str(row.pair))}", "dim"),
     )
     return Marked(Stack(title, _grid(limits.facts(row))), "✗", "bold red")
+
+
+def grown_line(entry: Grown) -> Marked:
+    """An output whose error has grown since the baseline."""
+    name = visible(wording.label(entry.row.subject, entry.row.name))
+    return Marked(Text.assemble((name, "bold"), "  ", visible(str(entry), 400)), "▲", "bold yellow")
 
 
 def unjudged_block(entry: Unjudged) -> Marked:

@@ -11,13 +11,13 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report
 
-from . import budget, figures, noise, selection, verdict, wording
+from . import budget, figures, growth, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
 from .grouping import groups
 from .markdown_causes import evidence, where_and_why
 from .markdown_run import about_the_run
-from .markdown_steps import every_step, growth, limits_exceeded
+from .markdown_steps import every_step, limits_exceeded, step_growth
 from .selection import OutputRow
 
 SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whole
@@ -36,7 +36,8 @@ def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Sect
         *where_and_why(rows),
         *_failures(rows),
         *limits_exceeded(report),
-        *growth(rows),
+        *step_growth(rows),
+        *_grown(report, rows),
         *_tolerances(report, rows),
         *_unjudged(report),
         *evidence(report, rows),
@@ -107,6 +108,32 @@ def _legend(rows: list[OutputRow]) -> str:
     return "\n" + "".join(lines) if lines else ""
 
 
+def _grown(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
+    """What has grown since the baseline, and what else there is to know of it."""
+    found, extra = growth.grown(rows), _Extra(rows)
+    numeric = ["Was", "Now", "Growth", "Of tolerance", "Input sets"]
+    columns = [*extra.names, "Output", *numeric[:4], "Why", *extra.after]
+    lines = [
+        row(
+            [
+                *_names(entry.row, extra),
+                *map(unbroken, (entry.was, entry.now)),
+                f"**{unbroken(entry.times)}**",
+                unbroken(figures.factor(entry.row.worst.factor)),
+                prose(entry.why),
+                *extra.cells(entry.row, entry.sets),
+            ]
+        )
+        for entry in found
+    ]
+    notes = "".join(f"- {code(suite)}: {prose(text)}\n" for suite, text in growth.notes(report, rows))
+    if lines:
+        tail = f"\n{notes}" if notes else ""
+        yield Section(f"\n### Grown since the baseline\n\n{table(columns, numeric)}", lines, tail, weight=88)
+    elif notes:
+        yield Section(f"\n### Since the baseline\n\n{notes}", (), weight=69)
+
+
 def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
     notes = noise.tolerance_notes(report, rows)
     lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
@@ -123,9 +150,10 @@ class _Extra:
         self.names = ["Component"] * any(entry.subject != MODEL for entry in rows)
         self.after = ["Input sets"] * self._sets + ["Suite", "Sides"] * self._pairs
 
-    def cells(self, entry: OutputRow) -> list[str]:
-        """The cells of `after`."""
-        amount = f"{len(entry.failing):,} of " if entry.failing else ""
+    def cells(self, entry: OutputRow, count: int | None = None) -> list[str]:
+        """The cells of `after`; `count` is of input sets that the table is about, not those that failed."""
+        told = len(entry.failing) if count is None else count
+        amount = f"{told:,} of " if told else ""
         worst = f", worst {code(entry.worst_case.input_set)}" if len(entry.cases) > 1 else ""
         sets = [unbroken(f"{amount}{len(entry.cases):,}") + worst] * self._sets
         return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs

@@ -39,7 +39,7 @@ def _times(value: float | None) -> str:
     return unbroken(f"{figures.number(value)} x") if value is not None else figures.MISSING
 
 
-def growth(rows: list[OutputRow]) -> Iterator[Section]:
+def step_growth(rows: list[OutputRow]) -> Iterator[Section]:
     """How the errors of loops grow: a row for each output."""
     looped = [entry for entry in selection.worst_first(rows) if entry.worst.steps]
     if not looped:

@@ -114,11 +114,11 @@ def output_rows(report: Report) -> list[OutputRow]:
             found.setdefault(key, []).append((output, case))
     rows = []
     for (pair, subject, name), results in found.items():
-        result, case = min(results, key=lambda entry: _badness(entry[0]))
+        result, case = min(results, key=lambda entry: badness(entry[0]))
         cases = tuple(case for _, case in results)
         failing = tuple(case for output, case in results if output.status == "failed")
         diagnosed = [Diagnosed(out, case, out.diagnosis) for out, case in results if out.diagnosis]
-        diagnosed.sort(key=lambda entry: _badness(entry.output))
+        diagnosed.sort(key=lambda entry: badness(entry.output))
         rows.append(OutputRow(pair, subject, name, result, case, cases, failing, tuple(diagnosed)))
     return rows
 
@@ -143,7 +143,7 @@ def worst_cases(report: Report) -> tuple[WorstCase, ...]:
 
 def worst_first(rows: Iterable[OutputRow]) -> list[OutputRow]:
     """Failed rows before all others, the greatest factor first."""
-    return sorted(rows, key=lambda row: _badness(row.worst))
+    return sorted(rows, key=lambda row: badness(row.worst))
 
 
 def failed(rows: Iterable[OutputRow]) -> list[OutputRow]:
@@ -262,7 +262,7 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(every[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _badness(output: OutputResult) -> tuple[int, float, float]:
+def badness(output: OutputResult) -> tuple[int, float, float]:
     """Sorts the worst first: by status, then factor (a failure without one is infinite), then error."""
     unknown = float("inf") if output.status == "failed" else -1.0
     factor = unknown if output.factor is None else output.factor

@@ -9,6 +9,7 @@ import shlex
 
 from parity.records.jobs import MODEL
 from parity.records.results import (
+    GROWTH,
     Element,
     Measurement,
     OutputResult,
@@ -32,12 +33,20 @@ def how_far(output: OutputResult) -> str:
     measured = output.measurement
     if measured is None:
         return ""
+    if output.growth and failed_by_growth_alone(output):
+        return f"grown {figures.factor(output.growth.factor)}" if output.growth.before else "no longer exact"
     where = f" in {steps.place(output)}" if output.steps else ""
     if measured.nonfinite.mismatched:
         return f"non-finite values{where}"
     if output.factor is None and output.tolerance and output.tolerance.exact:
         return f"exact required{where}"
     return f"{figures.factor(output.factor)} its tolerance{where}"
+
+
+def failed_by_growth_alone(output: OutputResult) -> bool:
+    """Whether an output is within its tolerance, and fails since its error has grown."""
+    criteria = {check.criterion for check in output.checks if not check.passed}
+    return output.status == "failed" and criteria == {GROWTH}
 
 
 def worst_element(output: OutputResult) -> Element | None:
@@ -111,6 +120,21 @@ def dtypes(output: OutputResult) -> str:
     return " → ".join(filter(None, (output.reference_dtype, output.dtype)))
 
 
+def held_against_baseline(output: OutputResult) -> str:
+    """``was 3.10e-5, grown 645 x``; empty where there is no baseline."""
+    growth = output.growth
+    if growth is None:
+        return ""
+    was = f"was {figures.number(growth.before)}"
+    return {
+        "grown": f"{was}, grown {figures.factor(growth.factor)}" if growth.before else f"{was}: exact",
+        "kept": was,
+        "rounding": f"{was}; what it has grown by is within rounding",
+        "new": "it does not know this output",
+        "unmeasured": was,
+    }[growth.state]
+
+
 def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     """All figures of an output, (name, text); a fact that does not apply has no text.
 
@@ -129,6 +153,7 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
         ]
     told += steps.facts(output)
     told += [("criterion", check) for check in failed_checks(output)]
+    told.append(("baseline", held_against_baseline(output)))
     if stated:
         place = f'for "{stated.pattern}" at {tolerance_place(stated, spec)}'
         told.append(("tolerance", f"{figures.tolerance(stated)} {place}"))

@@ -26,7 +26,7 @@ from parity.spec.messages import flow
 from parity.spec.models import ComponentSpec, ExportSpec, LoopSpec, ModelSpec, OnnxSpec
 from parity.spec.numerics import PRESETS
 from parity.spec.schema import Spec
-from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
+from parity.spec.settings import BaselineSpec, LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
 # Mapping of the schema -> the heading that explains it.
@@ -49,6 +49,7 @@ _SECTIONS: dict[type[BaseModel], str] = {
     OnnxRuntimeSpec: "onnxruntime",
     LimitsSpec: "limits",
     PerformanceSpec: "performance",
+    BaselineSpec: "baseline",
 }
 _TYPES = {
     "string": "text",

@@ -17,7 +17,14 @@ from parity.spec.comparisons import ComparisonSpec
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
 from parity.spec.models import ComponentSpec, LoopSpec, ModelSpec, Onnx, Outputs
-from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec, Preset
+from parity.spec.settings import (
+    BaselineSpec,
+    LimitsSpec,
+    NumericsSpec,
+    OnnxRuntimeSpec,
+    PerformanceSpec,
+    Preset,
+)
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
 
@@ -111,4 +118,9 @@ class Spec(SpecModel):
         "on-failure",
         description="Which outputs get an error budget: those beyond tolerance, all, or none.",
         examples=["always"],
+    )
+    baseline: Annotated[BaselineSpec, TextFor("path")] | None = Field(
+        None,
+        description="The errors of an earlier run: a path, or a mapping. What has grown since is reported.",
+        examples=["parity-baseline.json"],
     )

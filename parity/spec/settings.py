@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parity.records.jobs import Optimization
+from parity.records.plan import DEFAULT_GROWTH
 from parity.spec.fields import AnyTexts, ByteSize, Option, SpecModel, SwitchOrFolder, Text
 
 Preset = Literal["strict", "default"]
@@ -133,4 +134,23 @@ class PerformanceSpec(SpecModel):
         None,
         description="The candidate's peak memory over the reference's; beyond it the gate fails.",
         examples=[2.0],
+    )
+
+
+class BaselineSpec(SpecModel):
+    """The errors of an earlier run, which the errors of this one are held against."""
+
+    path: Text = Field(
+        description="What `parity run --write-baseline` wrote, or the `results.json` of an earlier run.",
+        examples=["parity-baseline.json"],
+    )
+    max_growth: Annotated[float, Field(gt=1)] = Field(
+        DEFAULT_GROWTH,
+        description="An output's greatest error may be so many times that of the baseline.",
+        examples=[10],
+    )
+    fail: bool = Field(
+        False,
+        description="Whether more growth than that fails the output; otherwise it is reported.",
+        examples=[True],
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import engine
 import repros
+import stale
 from engine import Mount
 from messages import TOOL_DEFECT, UNJUDGED, WORST_FIRST, Stop, say, warning, write_outputs
 from native import find_parity, interpreter
@@ -42,8 +43,7 @@ def run(inputs: Inputs, runner: Runner) -> int:
     try:
         folder = runner.run_dir / "report"
     except Stop:
-        write_outputs(runner.outputs, {"status": "error", "verdict": UNJUDGED})
-        _append_summary(runner, b"**ONNX parity**: could not be judged. The preflight step says why.\n")
+        nothing_ran(runner)
         raise
     folder.mkdir()
     if problem := take(runner.run_dir / "output" / RESULTS, folder / RESULTS):
@@ -53,6 +53,15 @@ def run(inputs: Inputs, runner: Runner) -> int:
     write_outputs(runner.outputs, {"verdict": verdict})
     _place(folder, runner.run_dir / "output", runner.workspace, inputs.report_dir)
     return 0
+
+
+def nothing_ran(runner: Runner) -> None:
+    """Says so where the results would be: in the outputs, the summary, and the comment of an earlier run."""
+    write_outputs(runner.outputs, {"status": "error", "verdict": UNJUDGED})
+    problem = runner.of_step("PREFLIGHT_PROBLEM") or "the log of the step preflight says why"
+    _append_summary(runner, stale.told(problem).encode(errors="backslashreplace"))
+    if said := stale.update(runner, problem):
+        say(said)
 
 
 def take(source: Path, target: Path) -> str:

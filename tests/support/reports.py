@@ -10,11 +10,14 @@ import msgspec
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
 from parity.records.outcomes import Setting
 from parity.records.results import (
+    GROWTH,
     SCHEMA_VERSION,
+    BaselineResult,
     CaseResult,
     Check,
     Element,
     Environment,
+    Growth,
     LimitName,
     Measurement,
     Nonfinite,
@@ -479,6 +482,30 @@ def always() -> Report:
     return report((voxel, replaced(backbone, outputs=(first, *sound), modules=modules()), pipeline), 0)
 
 
+def grown(*, fail: bool = False) -> Report:
+    """Errors beside those of a baseline: grown with a known cause, as they were, within rounding, and new."""
+    voxel, backbone, pipeline = centerpoint_cases()
+    found = {"first_divergence": divergence(), "causes": (cause(),)}
+    held = [
+        Growth(state="grown", before=1.1e-7, factor=1.1e-5 / 1.1e-7),
+        Growth(state="kept", before=1.2e-5, factor=1.47e-5 / 1.2e-5),
+        Growth(state="rounding", before=0.0),
+        Growth(state="grown", before=0.0),
+        Growth(state="new"),
+        Growth(state="kept", before=2.93e-5, factor=1.0),
+    ]
+    heads = [replaced(head, growth=growth) for head, growth in zip(backbone.outputs, held, strict=True)]
+    heads[0] = replaced(heads[0], diagnosis=replaced(diagnosis("export", 1.1e-5), **found))
+    if fail:
+        check = Check(criterion=GROWTH, limit="10 x 1.1e-07", measured="1.1e-05", passed=False, factor=10.0)
+        failed = {"status": "failed", "factor": 10.0, "checks": (*heads[0].checks, check)}
+        heads[0] = replaced(heads[0], **failed)
+    status = "failed" if fail else "passed"
+    told = BaselineResult(file="parity-baseline.json", max_growth=10.0, fail=fail)
+    judged = (voxel, replaced(backbone, outputs=tuple(heads), status=status), pipeline)
+    return report(judged, int(fail), (suite(baseline=told),))
+
+
 STDERR = """\
 Traceback (most recent call last):
   File "model.py", line 12, in forward
@@ -561,6 +588,7 @@ def hostile() -> Report:
             checks=(check, check),
             measurement=measurement(0.5, (8, 8), 5.0, worst=said, quantile={name: 0.5}),
             diagnosis=suspicious(name),
+            growth=Growth(state="grown", before=1e-9, factor=5e8),
         )
         loose = tolerance(pattern=name, atol=0.5, rtol=0.0)
         passing = output(
@@ -580,6 +608,7 @@ def hostile() -> Report:
             spec_file=name,
             sides=(replaced(suite().sides[0], side=name, notes=(name,), settings={name: name}),),
             exports={name: {name: name}},
+            baseline=BaselineResult(file=name, max_growth=10.0, fail=False),
         )
         for name in HOSTILE_NAMES
     )
@@ -678,6 +707,8 @@ def all_kinds() -> dict[str, Report]:
         "explained": explained(),
         "puzzles": puzzles(),
         "always": always(),
+        "grown": grown(),
+        "grown-failed": grown(fail=True),
         "errors": errors(),
         "wrong-spec": wrong_spec(),
         "hostile": hostile(),
