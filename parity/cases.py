@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from msgspec.structs import replace
+
+from parity import placement
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
 from parity.pairing import pair, pair_by_name
@@ -33,8 +36,10 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
     """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
+        reference, candidate = placement.placements(run)
+        misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
         for set_run in run.sets:
-            yield from _judge_set(plan, run, set_run)
+            yield from _judge_set(plan, run, set_run, misplaced)
         return
     known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
     for set_id in known or (_UNKNOWN_SETS,):
@@ -51,11 +56,32 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
 def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
         sides = run.comparison
+        both = _no_device(plan, run)
+        if both is not None:
+            return both
         doing = f"loading the reference on {sides.reference.device}"
         return problem_of(run.reference, doing, plan.at(_key_of_reference(plan, sides, run.reference)))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
+
+
+def _no_device(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
+    """What both sides say where neither can use its device: each knows another part of what is missing."""
+    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
+        return None
+    sides = run.comparison
+    at = plan.at(sides.key)
+    reference = problem_of(run.reference, f"loading the reference on {sides.reference.device}", at)
+    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", at)
+    if {reference.kind, candidate.kind} != {"device"}:
+        return None
+    return replace(
+        reference,
+        message=f"{reference.message}; {candidate.message}",
+        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
+        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
+    )
 
 
 def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> str:
@@ -69,8 +95,10 @@ def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> st
     return "model" if plan.pipeline is None else "components"
 
 
-def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run)
+def _judge_set(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, misplaced: Problem | None
+) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
             yield _case(plan, run.comparison, set_run, subject, problem)

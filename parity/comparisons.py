@@ -38,14 +38,16 @@ def comparisons_of(
             )
         return tuple(_told_apart(_paired(spec, base), places))
     chosen = spec.devices if devices is None else _override(devices)
-    return tuple(on_device(device, _options(spec)) for device in chosen)
+    return tuple(on_device(device, _options(spec, base)) for device in chosen)
 
 
-def _options(spec: Spec) -> OnnxRuntimeOptions:
+def _options(spec: Spec, base: FilePath) -> OnnxRuntimeOptions:
+    given = spec.onnxruntime
     return OnnxRuntimeOptions(
-        optimization=spec.onnxruntime.optimization,
-        provider_options=spec.onnxruntime.provider_options,
-        session_config=spec.onnxruntime.session_config,
+        optimization=given.optimization,
+        provider_options=given.provider_options,
+        session_config=given.session_config,
+        custom_ops=tuple(library if ":" in library else str(base / library) for library in given.custom_ops),
     )
 
 
@@ -93,7 +95,7 @@ def _side(side: comparisons.SideSpec, spec: Spec, base: FilePath) -> SideSpec:
 
 def _onnxruntime(side: comparisons.SideSpec, spec: Spec, base: FilePath) -> OnnxRuntimeSide:
     """The suite's options hold for it too; those of a provider only where it is the device's own."""
-    suite = _options(spec)
+    suite = _options(spec, base)
     shared = suite.provider_options if side.provider is None else {}
     return OnnxRuntimeSide(
         device=side.device,
@@ -102,6 +104,7 @@ def _onnxruntime(side: comparisons.SideSpec, spec: Spec, base: FilePath) -> Onnx
             optimization=side.optimization or suite.optimization,
             provider_options={**shared, **side.provider_options},
             session_config={**suite.session_config, **side.session_config},
+            custom_ops=suite.custom_ops,
         ),
         files={name: str(base / path) for name, path in (side.onnx or {}).items()},
         cast_inputs=side.cast_inputs,

@@ -20,7 +20,7 @@ from parity.records.jobs import (
     ModelJob,
     Numerics,
 )
-from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
 from parity.spec import distributions, numerics
 from parity.spec.files import matching_files
@@ -62,6 +62,8 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose=spec.diagnose,
+        placement=spec.placement,
+        save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
 
 
@@ -69,6 +71,12 @@ def suite_name(spec_file: str) -> str:
     """The name of a specification that gives none: its file's; its folder's where the file is parity.yml."""
     file = FilePath(spec_file).absolute()
     return _safe(file.parent.name if file.stem == "parity" else file.stem) or "suite"
+
+
+def _saved(given: bool | str, base: FilePath) -> str | None:
+    if isinstance(given, str):
+        return str(base / given)
+    return SAVE_IN_REPORTS if given else None
 
 
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from parity.execution.process import SideName
 from parity.records.jobs import LoadOnnxReference, LoadReference, StartCandidate
 from parity.records.plan import SuitePlan
@@ -46,4 +48,11 @@ def start_candidate(plan: SuitePlan, comparison: Comparison) -> StartCandidate:
         numerics=plan.numerics,
         options=side.options,
         base_dir=plan.base_dir,
+        save_optimized=_optimized(plan, comparison),
     )
+
+
+def _optimized(plan: SuitePlan, comparison: Comparison) -> str | None:
+    """A folder of this comparison's own for optimized graphs; None: they are not kept."""
+    folder = plan.save_optimized
+    return None if folder is None else str(Path(folder) / comparison.folder)

@@ -80,6 +80,7 @@ class OnnxRuntimeOptions(Record):
     optimization: Optimization | None = None
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
+    custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
 
 
 class LoadReference(Record, tag="load-reference"):
@@ -213,6 +214,7 @@ class StartCandidate(Record, tag="start-candidate"):
     numerics: Numerics
     options: OnnxRuntimeOptions
     base_dir: str
+    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not kept
 
 
 class OpenSession(Record, tag="open-session"):

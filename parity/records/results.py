@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis, ModuleErrors
+from .diagnosis import Cause, Diagnosis, ModuleErrors
 from .outcomes import Setting
+from .placement import Placement
 from .tensors import Record, TensorRecord
 
 SCHEMA_VERSION = 1
@@ -112,11 +113,12 @@ class OutputResult(Record):
 class Problem(Record):
     """Why a case, or a whole suite, could not be judged."""
 
-    kind: str  # specification, model, onnx, input, device, user-code, crash, timeout, memory, tool
+    kind: str  # specification, model, onnx, input, device, placement, user-code, crash, timeout, ...
     message: str
     at: str = ""
     fix: str = ""
     detail: str = ""  # tail of stderr, or a traceback
+    causes: tuple[Cause, ...] = ()  # where one is known: tensors on another device
 
 
 class SidePerformance(Record):
@@ -153,6 +155,7 @@ class SideSettings(Record):
     settings: dict[str, Setting]
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
+    placements: tuple[Placement, ...] = ()  # of each ONNX Runtime session
 
 
 class SuiteResult(Record):

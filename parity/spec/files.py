@@ -36,8 +36,15 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
         yield from _target(("pipeline",), spec.pipeline, base)
     if spec.inputs.provider is not None:
         yield from _target(("inputs", "provider"), spec.inputs.provider, base)
+    yield from _libraries(spec, base)
     for index, pattern in enumerate(spec.inputs.files or ()):
         yield from _inputs(("inputs", "files", index), pattern, base)
+
+
+def _libraries(spec: Spec, base: FilePath) -> Iterator[Finding]:
+    for index, library in enumerate(spec.onnxruntime.custom_ops):
+        look = _target if ":" in library else _file
+        yield from look(("onnxruntime", "custom_ops", index), library, base)
 
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from parity.records.placement import PlacementRule
 from parity.records.plan import DiagnoseWhen
 from parity.spec.comparisons import ComparisonSpec
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
@@ -84,6 +85,12 @@ class Spec(SpecModel):
         default_factory=OnnxRuntimeSpec,
         description="Options of ONNX Runtime.",
         examples=[{"optimization": "disable_all"}],
+    )
+    placement: PlacementRule = Field(
+        "warn",
+        description="Nodes that the requested execution provider did not take: a note in every report, cases "
+        "that are not judged, or nothing.",
+        examples=["strict"],
     )
     limits: LimitsSpec = Field(
         default_factory=LimitsSpec,

@@ -22,6 +22,7 @@ from parity.records.jobs import (
     StartCandidate,
 )
 from parity.records.outcomes import Answer, Diagnosed, Loaded, Materialized, NoiseFloors, Ran
+from parity.records.placement import Placement
 from parity.worker.candidate import CandidateSide, read_inputs, write_outputs
 from parity.worker.inputs import materialize, write_set
 from parity.worker.problems import Unable
@@ -70,11 +71,13 @@ class OnnxReferenceSide(CandidateSide):
             )
         )
         settings = dict(loaded.settings)
+        placements: list[Placement] = []
         for component in job.components:
             opened = self._open(component.name)
+            placements += [opened.placement] if opened.placement else []
             prefix = f"{component.name}: " if len(job.components) > 1 else ""
             settings |= {f"{prefix}{key}": value for key, value in opened.settings.items()}
-        return replace(loaded, settings=settings)
+        return replace(loaded, settings=settings, placements=tuple(placements))
 
     @property
     def _loaded(self) -> LoadOnnxReference:
@@ -111,6 +114,7 @@ class OnnxReferenceSide(CandidateSide):
             outputs=outputs,
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
+            placements=tuple(self._placements(calls, request.case)),
         )
 
     def _diagnose_call(self, request: Diagnose) -> Diagnosed:
