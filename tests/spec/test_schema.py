@@ -125,7 +125,6 @@ def test_a_wrong_export_is_one_readable_error(folder: SpecFolder, export: str) -
 
 LATER_LINES = {
     "Spec": "{key}: 1",
-    "ToleranceSpec": "tolerances: {{'*': {{{key}: 1}}}}",
     "PerformanceSpec": "performance: {{{key}: 1}}",
     "OnnxRuntimeSpec": "onnxruntime: {{{key}: []}}",
 }
