@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
+from parity.judging import match_groups
 from parity.problems import problem_of
 from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.matching import MatchGroup
 from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
@@ -98,7 +100,8 @@ def _diagnosed(
 ) -> CaseResult:
     """The case with a diagnosis of each output that both sides gave."""
     assert isinstance(set_run.candidate, Ran)
-    outputs = _comparable(case, call, set_run)
+    groups = _groups(case)
+    outputs = _of_whole_groups(_comparable(case, call, set_run), groups)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name: record for record in call.outputs}
     request = Diagnose(
@@ -108,6 +111,7 @@ def _diagnosed(
         reference=tuple(ours[output.reference_path] for output in outputs),
         candidate=tuple(theirs[output.name] for output in outputs),
         repeated=_repeated(call, outputs, again),
+        matching=_of_outputs(groups, outputs),
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
@@ -115,6 +119,27 @@ def _diagnosed(
         return _with_diagnoses(case, unknown, ())
     diagnoses = conclude(answer, _ask_runtime(request, answer, execution))
     return _with_diagnoses(case, diagnoses, answer.modules)
+
+
+def _groups(case: CaseResult) -> tuple[MatchGroup, ...]:
+    """Outputs that are matched together, as they were judged."""
+    tolerances = {output.name: output.tolerance for output in case.outputs if output.tolerance}
+    return match_groups(tolerances, [output.name for output in case.outputs])
+
+
+def _of_whole_groups(outputs: list[OutputResult], groups: tuple[MatchGroup, ...]) -> list[OutputResult]:
+    """Without those that are matched together with one that a side lacks: they have no common order."""
+    names = {output.name for output in outputs}
+    broken = {member.output for group in groups if not _names(group) <= names for member in group.members}
+    return [output for output in outputs if output.name not in broken]
+
+
+def _of_outputs(groups: tuple[MatchGroup, ...], outputs: list[OutputResult]) -> tuple[MatchGroup, ...]:
+    return tuple(group for group in groups if _names(group) <= {output.name for output in outputs})
+
+
+def _names(group: MatchGroup) -> set[str]:
+    return {member.output for member in group.members}
 
 
 def _repeated(

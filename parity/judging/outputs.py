@@ -103,6 +103,25 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
     )
 
 
+def _absent(pair: Pair, rule: Tolerance | None) -> OutputResult:
+    """Nothing on both sides: an optional output without value, an empty sequence or map."""
+    check = Check(
+        criterion="presence",
+        limit="as in the reference",
+        measured="nothing on both sides",
+        passed=True,
+        factor=0.0,
+    )
+    return OutputResult(
+        name=pair.name,
+        status="passed",
+        reference_path=pair.reference_path,
+        factor=0.0,
+        tolerance=rule,
+        checks=(check,),
+    )
+
+
 def _compare(
     pair: Pair,
     tolerance: Tolerance | None,
@@ -112,6 +131,8 @@ def _compare(
 ) -> OutputResult:
     """`rule` is what the tolerance was before it was applied, which is what is shown where nothing is."""
     reference, candidate = pair.reference, pair.candidate
+    if pair.absent:
+        return _absent(pair, rule)
     if isinstance(matched, str):
         return judge_output(pair, rule, None, unmatched=matched)
     if tolerance is None or reference is None or candidate is None:

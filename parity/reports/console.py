@@ -190,7 +190,7 @@ def _sets(row: OutputRow) -> Text:
 
 def _worst_at(row: OutputRow) -> Text:
     element = wording.worst_element(row.worst)
-    return _line((figures.bracketed(element.index) if element else "", "dim"))
+    return _line((wording.located(element) if element else "", "dim"))
 
 
 def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:

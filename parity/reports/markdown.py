@@ -146,7 +146,7 @@ def _worst(entry: OutputRow) -> list[str]:
     element, measured = wording.worst_element(entry.worst), entry.worst.measurement
     if element is None or measured is None:
         return [""] * 4
-    place = f"<code>{unbroken(figures.bracketed(element.index))}</code>"
+    place = f"<code>{unbroken(wording.located(element))}</code>"
     part = unbroken(figures.share(measured.mismatched, measured.elements))
     return [place, code(element.reference, 40), code(element.candidate, 40), part]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from parity.records.jobs import MODEL
 from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
 
-from . import figures
+from . import figures, matching
 from .selection import OutputRow, PerformanceRow, listed, skipped
 
 
@@ -24,6 +24,8 @@ def how_far(output: OutputResult) -> str:
         return ""
     if measured.nonfinite.mismatched:
         return "non-finite values"
+    if lone := matching.lone(measured.matching):
+        return f"{figures.counted(lone, 'row')} without a counterpart"
     if output.factor is None and output.tolerance and output.tolerance.exact:
         return "exact required"
     return f"{figures.factor(output.factor)} its tolerance"
@@ -47,7 +49,15 @@ def largest_elsewhere(output: OutputResult) -> str:
     largest = output.measurement.largest if output.measurement else None
     if worst is None or largest is None or largest.index == worst.index:
         return ""
-    return f"{figures.number(largest.abs_error, 6)} at {figures.bracketed(largest.index)}"
+    return f"{figures.number(largest.abs_error, 6)} at {located(largest)}"
+
+
+def located(element: Element) -> str:
+    """``[2, 0]``; ``[2, 0] ↔ [1, 0]`` where it is matched with one at another place of the candidate."""
+    ours = figures.bracketed(element.index)
+    return (
+        ours if element.candidate_index is None else f"{ours} ↔ {figures.bracketed(element.candidate_index)}"
+    )
 
 
 def mismatched(measured: Measurement) -> str:
@@ -103,9 +113,10 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     measured, element, stated = output.measurement, worst_element(output), output.tolerance
     told = [("tensor", f"{output.dtype} {figures.bracketed(output.shape)}" if output.dtype else "")]
     if element:
-        told.append(("worst at", f"{figures.bracketed(element.index)}  {values(element)}"))
+        told.append(("worst at", f"{located(element)}  {values(element)}"))
     if measured:
         told += [
+            *matching.facts(measured.matching),
             ("largest", largest_elsewhere(output)),
             ("mismatched", mismatched(measured)),
             ("non-finite", nonfinite(measured)),

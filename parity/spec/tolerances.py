@@ -88,8 +88,8 @@ class ToleranceSpec(SpecModel):
     )
     together: Texts | None = Field(
         None,
-        description="match: rows: other outputs whose rows move with those of this one, each with a tolerance of "
-        "its own. match: topk: the output with the indices.",
+        description="match: rows: other outputs whose rows move with those of this one, each with its own "
+        "tolerance. match: topk: the output with the indices.",
         examples=[["scores", "labels"]],
     )
     margin: NonNegative | None = Field(
