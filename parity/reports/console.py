@@ -77,7 +77,12 @@ def print_report(
     if timed := selection.performance_rows(report):
         console.print(_performance_table(timed))
         console.print()
-    asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
+    asides = [
+        *wording.notes(report),
+        *wording.skips(report),
+        *wording.never_compared(rows),
+        *noise.tolerance_notes(report, rows),
+    ]
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
         console.print(Marked(told, "·", "dim"))

@@ -104,7 +104,7 @@ def _legend(rows: list[OutputRow]) -> str:
 
 
 def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
-    notes = noise.tolerance_notes(report, rows)
+    notes = [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
     lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
     if lines:
         yield Section("\n### Tolerances and noise\n\n", lines, weight=70)

@@ -5,6 +5,8 @@ The words hold texts of models as they are; each report makes them inert in its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from parity.records.jobs import MODEL
 from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
 
@@ -166,6 +168,18 @@ def notes(report: Report) -> list[tuple[str, str]]:
     """What the two sides had to say, (side, note), each once."""
     said = [(side.side, note) for suite in report.suites for side in suite.sides for note in side.notes]
     return list(dict.fromkeys(said))
+
+
+def never_compared(rows: Iterable[OutputRow]) -> list[tuple[str, str]]:
+    """Outputs of which there was nothing on both sides in every input set, (outputs, what to know)."""
+    empty = [label(row.subject, row.name) for row in rows if row.status == "passed" and not _elements(row)]
+    note = "empty on both sides in every input set: nothing of it was compared"
+    return [(listed(empty, most=3), note)] if empty else []
+
+
+def _elements(row: OutputRow) -> int:
+    found = [output for case in row.cases for output in case.outputs if output.name == row.name]
+    return sum(output.measurement.elements for output in found if output.measurement)
 
 
 def skips(report: Report) -> list[tuple[str, str]]:

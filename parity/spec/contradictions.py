@@ -14,7 +14,7 @@ from parity.spec.places import Path
 from parity.spec.schema import Spec
 from parity.spec.tolerances import ToleranceSpec
 
-_MATCHING = ("match", "axis", "together", "optional_below", "score_column")  # beside any criterion
+_MATCHING = ("match", "axis", "together", "margin", "optional_below", "score_column")  # beside any criterion
 _BOUNDS = {"atol", "rtol", "max_abs", "exact", "mismatch"}
 SETS_LIMIT = 10_000  # input sets of one specification
 
