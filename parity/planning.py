@@ -23,6 +23,7 @@ from parity.records.jobs import (
 )
 from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
+from parity.records.sides import on_device
 from parity.spec import distributions, numerics
 from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
@@ -49,21 +50,22 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
+    chosen = spec.devices if devices is None else _override(devices)
+    options = OnnxRuntimeOptions(
+        optimization=spec.onnxruntime.optimization,
+        provider_options=spec.onnxruntime.provider_options,
+        session_config=spec.onnxruntime.session_config,
+    )
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        devices=spec.devices if devices is None else _override(devices),
+        comparisons=tuple(on_device(device, options) for device in chosen),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=OnnxRuntimeOptions(
-            optimization=spec.onnxruntime.optimization,
-            provider_options=spec.onnxruntime.provider_options,
-            session_config=spec.onnxruntime.session_config,
-        ),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),

@@ -44,7 +44,8 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import SuitePlan, case_id
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.runs import ComparisonRun, SetRun
+from parity.records.sides import Comparison, OnnxRuntimeSide
 from parity.records.tensors import InputSet
 
 Progress = Callable[[str, int, int | None], None]
@@ -52,20 +53,20 @@ Progress = Callable[[str, int, int | None], None]
 
 
 class Execution:
-    """One suite on one device, whatever happens to its workers; they live until the `with` block ends.
+    """One comparison of one suite, whatever happens to its workers; they live until the `with` block ends.
 
     Args:
         plan: the suite.
-        device: one of its devices.
+        comparison: one of its comparisons.
         directory: for tensors and logs; must exist.
         select: glob over case ids; an input set none of whose cases match is left out.
         progress: told what is going on; called from several threads.
     """
 
     def __init__(
-        self, plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress
+        self, plan: SuitePlan, comparison: Comparison, directory: Path, select: str, progress: Progress
     ) -> None:
-        self._plan, self._device, self._directory = plan, device, directory
+        self._plan, self._comparison, self._directory = plan, comparison, directory
         self._select, self._progress = select, progress
         self._reference = Side("reference", directory / "reference.log", plan.limits)
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
@@ -83,7 +84,7 @@ class Execution:
         with self._reference, self._candidate:
             pass  # both end, also when one of them can't be ended
 
-    def run(self) -> DeviceRun:
+    def run(self) -> ComparisonRun:
         """Runs every selected input set on both sides."""
         with ThreadPoolExecutor(1, "candidate") as beside:
             try:
@@ -112,12 +113,12 @@ class Execution:
         self._reference.abandon()
         self._candidate.abandon()
 
-    def _run(self, beside: ThreadPoolExecutor) -> DeviceRun:
+    def _run(self, beside: ThreadPoolExecutor) -> ComparisonRun:
         began = time.monotonic()
         self._candidate.start()
         self._reference.start()
         starting = beside.submit(self._start_candidate)
-        self._progress(f"{self._device}: loading the reference", 0, None)
+        self._progress(f"{self._comparison.text}: loading the reference", 0, None)
         reference = self._load_reference()
         sets: Sets | Unanswered = []
         runs: list[SetRun] = []
@@ -125,8 +126,8 @@ class Execution:
             sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
         if isinstance(sets, list):
             runs = self._run_all(sets, starting, beside)
-        return DeviceRun(
-            device=self._device,
+        return ComparisonRun(
+            comparison=self._comparison,
             reference=reference,
             candidate=starting.result(),
             sessions=self._sessions,
@@ -141,20 +142,21 @@ class Execution:
         request = LoadReference(
             components=plan.components,
             pipeline=plan.pipeline,
-            device=self._device,
+            device=self._comparison.reference.device,
             numerics=plan.numerics,
             base_dir=plan.base_dir,
         )
         return self._reference.set_up(request, Loaded)
 
     def _start_candidate(self) -> Loaded | Unanswered:
-        plan = self._plan
+        plan, side = self._plan, self._comparison.candidate
+        assert isinstance(side, OnnxRuntimeSide)
         request = StartCandidate(
             components=plan.components,
             pipeline=plan.pipeline,
-            device=self._device,
+            device=side.device,
             numerics=plan.numerics,
-            options=plan.options,
+            options=side.options,
             base_dir=plan.base_dir,
         )
         started = self._candidate.set_up(request, Loaded)
@@ -168,7 +170,7 @@ class Execution:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
         for done, (name, inputs) in enumerate(sets):
-            self._progress(f"{self._device}: {name}", done, len(sets))
+            self._progress(f"{self._comparison.text}: {name}", done, len(sets))
             run = SetRun(id=name, inputs=inputs)
             if isinstance(inputs, InputSet):
                 run = self._run_reference(run, inputs)
@@ -188,7 +190,7 @@ class Execution:
         """After the first case that ran: its recorded inputs are the exporter's example."""
         due = [c for c in self._plan.components if c.export is not None and c.name not in self._exports]
         for component in due:
-            self._progress(f"{self._device}: exporting {component.name}", 0, None)
+            self._progress(f"{self._comparison.text}: exporting {component.name}", 0, None)
             request = ExportOnnx(component=component.name, case=case)
             self._exports[component.name] = self._reference.ask(request, Exported)
         exported = [c for c in due if isinstance(self._exports[c.name], Exported)]
@@ -226,7 +228,9 @@ class Execution:
             if run.id not in due:
                 yield run
                 continue
-            self._progress(f"{self._device}: measuring the latency of {run.id}", len(runs), len(runs))
+            self._progress(
+                f"{self._comparison.text}: measuring the latency of {run.id}", len(runs), len(runs)
+            )
             yield with_latencies(run, self._plan.latency, self._reference, self._candidate)
 
     def _measure_noise(self, runs: list[SetRun]) -> Iterator[SetRun]:
@@ -238,11 +242,11 @@ class Execution:
             yield from runs
             return
         for done, run in enumerate(runs):
-            self._progress(f"{self._device}: noise floor of {run.id}", done, len(runs))
+            self._progress(f"{self._comparison.text}: noise floor of {run.id}", done, len(runs))
             yield replace(run, noise=measure_noise(self._plan, run, self._reference))
 
     def _selected(self, input_set: str) -> bool:
         return any(
-            fnmatchcase(case_id(self._plan.name, self._device, input_set, subject), self._select)
+            fnmatchcase(case_id(self._plan.name, self._comparison.label, input_set, subject), self._select)
             for subject in self._plan.subjects
         )

@@ -14,9 +14,9 @@ from .jobs import (
     FileInputs,
     GeneratedInputs,
     Numerics,
-    OnnxRuntimeOptions,
 )
 from .results import Tolerance
+from .sides import Comparison
 from .tensors import Record
 
 
@@ -64,11 +64,10 @@ class SuitePlan(Record):
     base_dir: str
     components: tuple[ComponentJob, ...]
     pipeline: str | None
-    devices: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
     inputs: tuple[PlannedSet, ...] | ProviderPlan
     numerics_name: str  # strict, default, or "strict with tf32=true"
     numerics: Numerics
-    options: OnnxRuntimeOptions
     tolerances: dict[str, tuple[Tolerance, ...]]
     limits: Limits
     latency: LatencyPlan
@@ -90,6 +89,6 @@ class SuitePlan(Record):
         return f"{self.spec_file}:{line}:{column}"
 
 
-def case_id(suite: str, device: str, input_set: str, subject: str) -> str:
-    """The stable name of one comparison; it holds no measured value."""
-    return f"{suite}/{device}/{input_set}/{subject}"
+def case_id(suite: str, label: str, input_set: str, subject: str) -> str:
+    """The stable name of one case of a comparison; it holds no measured value."""
+    return f"{suite}/{label}/{input_set}/{subject}"

@@ -137,10 +137,10 @@ class SidePerformance(Record):
 
 
 class CaseResult(Record):
-    id: str  # stable: suite/device/input set/subject
+    id: str  # stable: suite/comparison/input set/subject
     suite: str
     subject: str  # a component's name, or "pipeline" for the chain, or "model"
-    device: str
+    device: str  # of the candidate
     reference: str  # torch@cpu
     candidate: str  # onnxruntime@cpu
     input_set: str
