@@ -75,11 +75,16 @@ def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterabl
 
 
 def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[OutputResult]:
-    """Outputs that both sides gave, whatever their shapes."""
+    """Outputs that both sides gave, whatever their shapes; those that could not be matched have no order."""
     assert isinstance(set_run.candidate, Ran)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name for record in call.outputs}
-    return [output for output in case.outputs if output.name in theirs and output.reference_path in ours]
+    left_out = _unmatched(case)
+    return [
+        output
+        for output in case.outputs
+        if output.name in theirs and output.reference_path in ours and output.name not in left_out
+    ]
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
@@ -100,8 +105,7 @@ def _diagnosed(
 ) -> CaseResult:
     """The case with a diagnosis of each output that both sides gave."""
     assert isinstance(set_run.candidate, Ran)
-    groups = _groups(case)
-    outputs = _of_whole_groups(_comparable(case, call, set_run), groups)
+    outputs = _comparable(case, call, set_run)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name: record for record in call.outputs}
     request = Diagnose(
@@ -111,7 +115,7 @@ def _diagnosed(
         reference=tuple(ours[output.reference_path] for output in outputs),
         candidate=tuple(theirs[output.name] for output in outputs),
         repeated=_repeated(call, outputs, again),
-        matching=_of_outputs(groups, outputs),
+        matching=_groups(case),
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
@@ -122,24 +126,24 @@ def _diagnosed(
 
 
 def _groups(case: CaseResult) -> tuple[MatchGroup, ...]:
-    """Outputs that are matched together, as they were judged."""
-    tolerances = {output.name: output.tolerance for output in case.outputs if output.tolerance}
+    """Outputs that were matched, together with which others; all or none of a group were measured."""
+    tolerances = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance is not None and output.measurement is not None
+    }
     return match_groups(tolerances, [output.name for output in case.outputs])
 
 
-def _of_whole_groups(outputs: list[OutputResult], groups: tuple[MatchGroup, ...]) -> list[OutputResult]:
-    """Without those that are matched together with one that a side lacks: they have no common order."""
-    names = {output.name for output in outputs}
-    broken = {member.output for group in groups if not _names(group) <= names for member in group.members}
-    return [output for output in outputs if output.name not in broken]
-
-
-def _of_outputs(groups: tuple[MatchGroup, ...], outputs: list[OutputResult]) -> tuple[MatchGroup, ...]:
-    return tuple(group for group in groups if _names(group) <= {output.name for output in outputs})
-
-
-def _names(group: MatchGroup) -> set[str]:
-    return {member.output for member in group.members}
+def _unmatched(case: CaseResult) -> set[str]:
+    """Outputs that should have been matched and could not be."""
+    rules = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance and output.tolerance.match not in (None, "argmax")
+    }
+    asked = {name for leader, rule in rules.items() for name in (leader, *rule.together)}
+    return asked - {member.output for group in _groups(case) for member in group.members}
 
 
 def _repeated(
@@ -148,6 +152,9 @@ def _repeated(
     if not isinstance(again, Ran):
         return problem_of(again, "running the candidate a second time").message
     records = _outputs_of(call, again)
+    missing = next((output.name for output in outputs if output.name not in records), None)
+    if missing is not None:
+        return f"the candidate's second run has no {missing!r}"
     return tuple(records[output.name] for output in outputs)
 
 

@@ -61,6 +61,23 @@ def test_a_detector_that_finds_nothing_compares_nothing(tmp_path: Path) -> None:
     assert "nothing was compared" in done.stdout
 
 
+def test_outputs_that_can_not_be_matched_have_no_budget(tmp_path: Path) -> None:
+    project = detector_project(tmp_path)
+    model = (tmp_path / "model.py").read_text()
+    (tmp_path / "model.py").write_text(model.replace("labels[kept]", "labels[kept].int()"))
+    rules = {
+        "boxes": {"match": "rows", "together": ["scores", "labels"]},
+        "scores": {"atol": 1e-5},
+        "labels": {},
+    }
+    done = project.run(tolerances=rules)
+    assert done.status == 1, done.stdout + done.stderr
+    for output in outputs_of(done).values():
+        assert output["status"] == "failed"
+        assert "labels: the reference is int32, the candidate int64" in output["problem"]
+        assert output["diagnosis"] is None
+
+
 PARTS = """\
 import torch
 

@@ -136,6 +136,10 @@ def _spare(
     if len(scores) > 1:
         problem = f"{scores[0]!r} and {scores[1]!r} both say which rows are optional"
         raise SpecError(problem, at=place, fix="keep the `optional_below` of one")
+    if tensors[name][0].dtype.kind in "cSU":
+        raise SpecError(
+            f"{name!r} holds no scores, but {tensors[name][0].dtype}", at=place, fix="name the scores"
+        )
     axis, column = group.axis or 0, rule.score_column
     width = prod(tensors[name][0].shape[axis + 1 :])
     if column is None and width != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,11 +88,12 @@ def _slice(
             order[place] = places[index].pop(0)
     ours = np.flatnonzero(order < 0)
     theirs = np.setdiff1d(np.arange(len(order)), order)
-    known, seen = set(reference[1].tolist()), candidate[1].tolist()
+    known, seen = set(reference[1].tolist()), Counter(candidate[1].tolist())
     tied = []
     for place, other in zip(ours.tolist(), theirs.tolist(), strict=True):
         order[place] = other
-        is_new = seen[other] not in known and seen.count(seen[other]) == 1
+        index = int(candidate[1][other])
+        is_new = index not in known and seen[index] == 1
         if is_new and _ties(reference[0], place, atol, rtol) and _ties(candidate[0], other, atol, rtol):
             tied.append(place)
     return order, tied
