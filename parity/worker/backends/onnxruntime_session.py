@@ -38,13 +38,20 @@ class Session:
         self.native, self.path, self.inputs, self.outputs = native, path, inputs, outputs
         self._device = device
         self._names = [output.name for output in outputs]
+        found = [node.type for node in native.get_outputs()]
         kinds = [node.type for node in native.get_inputs()]
+        # What the file does not say is taken for a tensor.
+        kinds += [kind for kind, value in zip(found, outputs, strict=True) if value.form == "tensor"]
         if strange := [kind for kind in kinds if not kind.startswith("tensor(")]:
-            raise Unable("onnx", f"{path} has an input of type {strange[0]}, only tensors are supported")
-        kinds += [node.type for node in native.get_outputs()]
-        self._odd = next(
-            (kind for kind in kinds if kind == "tensor(string)" or not kind.startswith("tensor(")), ""
-        )
+            raise Unable(
+                "onnx",
+                f"{path} has an input or output of type {strange[0]}: only tensors are supported, unless an "
+                "output is declared as something else",
+            )
+        odd = [
+            kind for kind in (*kinds, *found) if kind == "tensor(string)" or not kind.startswith("tensor(")
+        ]
+        self._odd = odd[0] if odd else ""
 
     @property
     def providers(self) -> tuple[str, ...]:
