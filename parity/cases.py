@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from msgspec.structs import replace
+
+from parity import placement
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
 from parity.pairing import pair, pair_by_name
@@ -23,7 +26,7 @@ from parity.records.outcomes import (
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison
+from parity.records.sides import Comparison, OnnxRuntimeSide, TorchSide
 from parity.records.tensors import InputSet, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
@@ -33,8 +36,10 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
     """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
+        reference, candidate = placement.placements(run)
+        misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
         for set_run in run.sets:
-            yield from _judge_set(plan, run, set_run)
+            yield from _judge_set(plan, run, set_run, misplaced)
         return
     known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
     for set_id in known or (_UNKNOWN_SETS,):
@@ -50,18 +55,50 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
 
 def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
-        key = "model" if plan.pipeline is None else "components"
-        if isinstance(run.reference, Failed) and run.reference.reason == "device":
-            key = run.comparison.key
-        where = run.comparison.reference.device
-        return problem_of(run.reference, f"loading the reference on {where}", plan.at(key))
+        sides = run.comparison
+        both = _no_device(plan, run)
+        if both is not None:
+            return both
+        doing = f"loading the reference on {sides.reference.device}"
+        return problem_of(run.reference, doing, plan.at(_key_of_reference(plan, sides, run.reference)))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
 
 
-def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run)
+def _no_device(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
+    """What both sides say where neither can use its device: each knows another part of what is missing."""
+    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
+        return None
+    sides = run.comparison
+    at = plan.at(sides.key)
+    reference = problem_of(run.reference, f"loading the reference on {sides.reference.device}", at)
+    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", at)
+    if {reference.kind, candidate.kind} != {"device"}:
+        return None
+    return replace(
+        reference,
+        message=f"{reference.message}; {candidate.message}",
+        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
+        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
+    )
+
+
+def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> str:
+    """The key that a reference which does not load is most likely about."""
+    if isinstance(why, Failed) and why.reason == "device":
+        return sides.key_of("reference")
+    if isinstance(sides.reference, OnnxRuntimeSide):
+        if sides.reference.files:
+            return f"{sides.key_of('reference')}.onnx"
+        return "onnx" if plan.pipeline is None else "components"
+    return "model" if plan.pipeline is None else "components"
+
+
+def _judge_set(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, misplaced: Problem | None
+) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
             yield _case(plan, run.comparison, set_run, subject, problem)
@@ -98,12 +135,16 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
         yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", inputs)
     if not isinstance(run.candidate, Loaded):
         yield _problem(
-            run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", plan.at(sides.key)
+            run.candidate,
+            f"starting ONNX Runtime on {sides.candidate.device}",
+            plan.at(sides.key_of("candidate")),
         )
-    for component in plan.components:
+    for component in sides.candidate.components(plan.components):
         export, session = run.exports.get(component.name), run.sessions.get(component.name)
         of_name = "" if component.name == MODEL else f" of {component.name}"
-        at = plan.at("onnx" if component.name == MODEL else f"components.{component.name}.onnx")
+        key = "onnx" if component.name == MODEL else f"components.{component.name}.onnx"
+        own = component.name in sides.candidate.files
+        at = plan.at(f"{sides.key_of('candidate')}.onnx" if own else key)
         if component.export is not None and not isinstance(export, Exported):
             yield _problem(export, f"exporting the ONNX file{of_name}", at)
         if not isinstance(session, SessionOpened):
@@ -132,8 +173,9 @@ def _judge_call(
     assert isinstance(session, SessionOpened)
     assert isinstance(set_run.candidate, Ran)
     theirs = [c for c in set_run.candidate.calls if (c.component, c.index) == (call.component, call.index)]
-    # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
-    mapping = component.outputs if plan.pipeline is None else {}
+    # ONNX files, and the stages of a pipeline, name the reference's outputs as the ONNX file does already.
+    has_paths = plan.pipeline is None and isinstance(run.comparison.reference, TorchSide)
+    mapping = component.outputs if has_paths else {}
     try:
         pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
         floors = _floors(set_run, call.subject)

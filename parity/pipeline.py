@@ -13,13 +13,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity import __version__
+from parity import __version__, placement
 from parity.cases import judge_comparison
 from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
+from parity.records.placement import PlacementRule
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
 from parity.records.runs import ComparisonRun
@@ -90,7 +91,8 @@ def run_suite(
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        found = _settings(run, plan.placement)
+        sides.extend(side for side in found if side not in sides)  # one may be in several pairs
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
@@ -136,8 +138,9 @@ def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
 
 
-def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
+def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
+    reference, candidate = placement.placements(run)
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
         for name, session in run.sessions.items()
@@ -145,9 +148,9 @@ def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
         for key, value in session.settings.items()
     }
     sides = run.comparison
-    for side, loaded, more in (
-        (sides.reference, run.reference, {}),
-        (sides.candidate, run.candidate, sessions),
+    for side, loaded, more, placed in (
+        (sides.reference, run.reference, {}, reference),
+        (sides.candidate, run.candidate, sessions, candidate),
     ):
         if isinstance(loaded, Loaded):
             yield SideSettings(
@@ -155,5 +158,6 @@ def _settings(run: ComparisonRun) -> Iterator[SideSettings]:
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,
-                notes=loaded.notes,
+                notes=(*loaded.notes, *placement.notes(placed, rule)),
+                placements=placed,
             )

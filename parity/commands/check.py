@@ -116,4 +116,5 @@ def _criteria(rule: Tolerance) -> str:
         parts.append("exact" if rule.exact else "not exact")
     if not [part for part in parts if part != "not exact"]:
         parts.insert(0, "defaults of the dtype")
-    return ", ".join([*parts, "NaN equal"] if rule.equal_nan else parts)
+    parts += ["NaN equal"] if rule.equal_nan else []
+    return ", ".join([*parts, "any float dtype"] if rule.dtype == "any" else parts)

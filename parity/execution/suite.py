@@ -18,6 +18,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from parity.execution.loading import load_reference, reference_role, start_candidate
 from parity.execution.materializing import Sets, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
@@ -27,12 +28,10 @@ from parity.records.jobs import (
     Diagnose,
     DiagnoseRuntime,
     ExportOnnx,
-    LoadReference,
     OpenSession,
     RunCandidate,
     RunReference,
     StageCall,
-    StartCandidate,
 )
 from parity.records.outcomes import (
     Diagnosed,
@@ -45,7 +44,7 @@ from parity.records.outcomes import (
 )
 from parity.records.plan import SuitePlan, case_id
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison, OnnxRuntimeSide
+from parity.records.sides import Comparison
 from parity.records.tensors import InputSet
 
 Progress = Callable[[str, int, int | None], None]
@@ -68,7 +67,8 @@ class Execution:
     ) -> None:
         self._plan, self._comparison, self._directory = plan, comparison, directory
         self._select, self._progress = select, progress
-        self._reference = Side("reference", directory / "reference.log", plan.limits)
+        self._components = comparison.candidate.components(plan.components)
+        self._reference = Side(reference_role(comparison), directory / "reference.log", plan.limits)
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}
@@ -119,7 +119,7 @@ class Execution:
         self._reference.start()
         starting = beside.submit(self._start_candidate)
         self._progress(f"{self._comparison.text}: loading the reference", 0, None)
-        reference = self._load_reference()
+        reference = self._reference.set_up(load_reference(self._plan, self._comparison), Loaded)
         sets: Sets | Unanswered = []
         runs: list[SetRun] = []
         if isinstance(reference, Loaded):
@@ -137,31 +137,10 @@ class Execution:
             seconds=time.monotonic() - began,
         )
 
-    def _load_reference(self) -> Loaded | Unanswered:
-        plan = self._plan
-        request = LoadReference(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=self._comparison.reference.device,
-            numerics=plan.numerics,
-            base_dir=plan.base_dir,
-        )
-        return self._reference.set_up(request, Loaded)
-
     def _start_candidate(self) -> Loaded | Unanswered:
-        plan, side = self._plan, self._comparison.candidate
-        assert isinstance(side, OnnxRuntimeSide)
-        request = StartCandidate(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=side.device,
-            numerics=plan.numerics,
-            options=side.options,
-            base_dir=plan.base_dir,
-        )
-        started = self._candidate.set_up(request, Loaded)
+        started = self._candidate.set_up(start_candidate(self._plan, self._comparison), Loaded)
         if isinstance(started, Loaded):
-            self._open(c for c in plan.components if c.export is None)
+            self._open(c for c in self._components if c.export is None)
         return started
 
     def _run_all(
@@ -188,7 +167,7 @@ class Execution:
 
     def _export_and_open(self, case: str, beside: ThreadPoolExecutor) -> None:
         """After the first case that ran: its recorded inputs are the exporter's example."""
-        due = [c for c in self._plan.components if c.export is not None and c.name not in self._exports]
+        due = [c for c in self._components if c.export is not None and c.name not in self._exports]
         for component in due:
             self._progress(f"{self._comparison.text}: exporting {component.name}", 0, None)
             request = ExportOnnx(component=component.name, case=case)
@@ -218,7 +197,7 @@ class Execution:
         return replace(run, candidate=answer, seconds=run.seconds + time.monotonic() - started)
 
     def _candidate_ready(self, starting: Future[Loaded | Unanswered]) -> bool:
-        opened = [self._sessions.get(component.name) for component in self._plan.components]
+        opened = [self._sessions.get(component.name) for component in self._components]
         return isinstance(starting.result(), Loaded) and all(isinstance(s, SessionOpened) for s in opened)
 
     def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:

@@ -24,6 +24,7 @@ from parity.pairing import Pair
 from parity.records.matching import MatchGroup, Matching
 from parity.records.results import Element, Measurement, Tolerance
 
+from .dtypes import in_one_dtype
 from .examples import MOST, flips, lone_rows, swaps
 from .groups import match_groups
 from .unlike import unlike
@@ -85,7 +86,7 @@ def match_outputs(
     for group in match_groups(tolerances, by_name, spec_file):
         names = [member.output for member in group.members]
         axis = group.axis or 0 if group.kind == "rows" else None
-        unlikes = [(name, unlike(by_name[name], axis=axis)) for name in names]
+        unlikes = [(name, unlike(by_name[name], tolerances.get(name), axis)) for name in names]
         problems = [f"{name}: {why}" if len(names) > 1 else why for name, why in unlikes if why]
         if problems:
             found.update(dict.fromkeys(names, "; ".join(problems)))
@@ -106,7 +107,7 @@ def match_outputs(
 def _read(pair: Pair) -> Sides:
     assert pair.reference is not None
     assert pair.candidate is not None
-    return read_tensor(pair.reference), read_tensor(pair.candidate)
+    return in_one_dtype(read_tensor(pair.reference), read_tensor(pair.candidate))
 
 
 def _lined_up(

@@ -11,6 +11,7 @@ from parity.records.results import Check, Measurement, OutputResult, Tolerance
 from parity.registry import CRITERIA, resolve
 
 from .criteria import Criterion
+from .dtypes import coarser, in_one_dtype, may_differ
 from .matched import Matched, match_outputs
 from .noise import NOT_MEASURED, Floors, says_nothing, with_floor
 from .tolerances import applied, resolve_tolerances
@@ -33,12 +34,14 @@ def compare_outputs(
     missing = [pair.name for pair in pairs if pair.problem]
     found = resolve_tolerances(rules, (pair.name for pair in pairs), spec_file, missing)
     tolerances = {
-        pair.name: applied(found[pair.name], pair.name, pair.candidate.dtype, spec_file)
+        pair.name: applied(
+            found[pair.name], pair.name, coarser(pair.reference.dtype, pair.candidate.dtype), spec_file
+        )
         for pair in pairs
         if pair.name in found
         and pair.reference is not None
         and pair.candidate is not None
-        and pair.reference.dtype == pair.candidate.dtype
+        and may_differ(found[pair.name], pair.reference.dtype, pair.candidate.dtype)
     }
     matched = match_outputs(pairs, tolerances, spec_file)
     return tuple(
@@ -78,6 +81,7 @@ def judge_output(
         status="passed" if passed else "failed",
         reference_path=pair.reference_path,
         dtype=described.dtype if described else "",
+        reference_dtype=_another_dtype(pair) if measurement is not None else "",
         shape=described.shape if described else (),
         max_abs=measurement.max_abs if measurement is not None else None,
         factor=_worst(checks),
@@ -96,6 +100,7 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
         status="error",
         reference_path=pair.reference_path,
         dtype=pair.candidate.dtype,
+        reference_dtype=_another_dtype(pair),
         shape=pair.candidate.shape,
         max_abs=measured.max_abs,
         problem=problem,
@@ -142,8 +147,15 @@ def _compare(
     tolerance, no_floor = with_floor(tolerance, floors, reference.name)
     if matched is not None:
         return judge_output(pair, tolerance, matched.measure(tolerance), no_floor)
-    measurement = measure(read_tensor(reference), read_tensor(candidate), tolerance)
+    arrays = in_one_dtype(read_tensor(reference), read_tensor(candidate))
+    measurement = measure(*arrays, tolerance)
     return judge_output(pair, tolerance, measurement, no_floor)
+
+
+def _another_dtype(pair: Pair) -> str:
+    assert pair.reference is not None
+    assert pair.candidate is not None
+    return pair.reference.dtype if pair.reference.dtype != pair.candidate.dtype else ""
 
 
 def _nonfinite(measurement: Measurement | None) -> str:

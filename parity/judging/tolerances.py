@@ -31,6 +31,7 @@ _KEPT_WHEN_EXACT = (
     "line",
     "column",
     "equal_nan",
+    "dtype",
     "match",
     "axis",
     "together",

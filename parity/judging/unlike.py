@@ -5,13 +5,16 @@ from __future__ import annotations
 from parity.pairing import Pair
 from parity.records.results import Tolerance
 
+from .dtypes import may_differ
+
 
 def unlike(pair: Pair, tolerance: Tolerance | None = None, axis: int | None = None) -> str:
     """Why the two tensors of a pair can't be compared; empty when they can.
 
     Args:
         pair: both tensors' records.
-        tolerance: with ``match: rows``, as many rows on both sides are not asked for.
+        tolerance: with ``match: rows``, as many rows on both sides are not asked for; it may let dtypes
+            differ.
         axis: along which the tensors may be of different length, whatever the tolerance says.
     """
     reference, candidate = pair.reference, pair.candidate
@@ -20,7 +23,7 @@ def unlike(pair: Pair, tolerance: Tolerance | None = None, axis: int | None = No
     if reference is None or candidate is None:
         return f"missing in the {'reference' if reference is None else 'candidate'}"
     found = []
-    if reference.dtype != candidate.dtype:
+    if not may_differ(tolerance, reference.dtype, candidate.dtype):
         found.append(f"the reference is {reference.dtype}, the candidate {candidate.dtype}")
     if axis is None and tolerance is not None and tolerance.match == "rows":
         axis = tolerance.axis or 0

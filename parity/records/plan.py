@@ -15,6 +15,7 @@ from .jobs import (
     GeneratedInputs,
     Numerics,
 )
+from .placement import PlacementRule
 from .results import Tolerance
 from .sides import Comparison
 from .tensors import Record
@@ -48,6 +49,7 @@ class LatencyPlan(Record):
     runs: int
 
 
+SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification does not know
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
@@ -73,6 +75,8 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    placement: PlacementRule = "warn"
+    save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis, ModuleErrors
+from .diagnosis import Cause, Diagnosis, ModuleErrors
 from .matching import Matching, MatchKind
 from .outcomes import Setting
+from .placement import Placement
 from .tensors import Record, TensorRecord
 
 SCHEMA_VERSION = 1
@@ -44,6 +45,7 @@ class Tolerance(Record):
     margin: float | None = None  # argmax: of two classes of the reference, below which either is right
     optional_below: float | None = None  # a row whose score, in this output, is no greater may be missing
     score_column: int | None = None  # where in a row the score is
+    dtype: Literal["same", "any"] = "same"  # any: two float dtypes are compared by value
 
 
 class Element(Record):
@@ -105,7 +107,8 @@ class OutputResult(Record):
     name: str
     status: Status
     reference_path: str = ""
-    dtype: str = ""
+    dtype: str = ""  # of the candidate
+    reference_dtype: str = ""  # where the reference's is another, and the two are compared all the same
     shape: tuple[int, ...] = ()
     max_abs: float | None = None
     factor: float | None = None  # the worst check's; None: infinite, or nothing was measured
@@ -119,11 +122,12 @@ class OutputResult(Record):
 class Problem(Record):
     """Why a case, or a whole suite, could not be judged."""
 
-    kind: str  # specification, model, onnx, input, device, user-code, crash, timeout, memory, tool
+    kind: str  # specification, model, onnx, input, device, placement, user-code, crash, timeout, ...
     message: str
     at: str = ""
     fix: str = ""
     detail: str = ""  # tail of stderr, or a traceback
+    causes: tuple[Cause, ...] = ()  # where one is known: tensors on another device
 
 
 class SidePerformance(Record):
@@ -160,6 +164,7 @@ class SideSettings(Record):
     settings: dict[str, Setting]
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
+    placements: tuple[Placement, ...] = ()  # of each ONNX Runtime session
 
 
 class SuiteResult(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -109,6 +109,12 @@ class ToleranceSpec(SpecModel):
         description="optional_below: where in a row the score is, from 0; needed where a row has several "
         "values.",
         examples=[4],
+    )
+    dtype: Literal["same", "any"] = Field(
+        "same",
+        description="`any`: two float dtypes are compared by value, with the defaults of the coarser. "
+        "Otherwise another dtype is a failure.",
+        examples=["any"],
     )
 
 
