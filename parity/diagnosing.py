@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
+from parity.judging import match_groups
 from parity.judging.loops import loops_of, step_to_look_into
 from parity.problems import problem_of
 from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.matching import MatchGroup
 from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
@@ -74,11 +76,16 @@ def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterabl
 
 
 def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[OutputResult]:
-    """Outputs that both sides gave, whatever their shapes."""
+    """Outputs that both sides gave, whatever their shapes; those that could not be matched have no order."""
     assert isinstance(set_run.candidate, Ran)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name for record in call.outputs}
-    return [output for output in case.outputs if output.name in theirs and output.reference_path in ours]
+    left_out = _unmatched(case)
+    return [
+        output
+        for output in case.outputs
+        if output.name in theirs and output.reference_path in ours and output.name not in left_out
+    ]
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
@@ -117,6 +124,7 @@ def _diagnosed(
         reference=tuple(ours[output.reference_path] for output in outputs),
         candidate=tuple(theirs[output.name] for output in outputs),
         repeated=_repeated(call, outputs, again),
+        matching=_groups(case),
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
@@ -126,12 +134,36 @@ def _diagnosed(
     return _with_diagnoses(case, call, diagnoses, answer.modules)
 
 
+def _groups(case: CaseResult) -> tuple[MatchGroup, ...]:
+    """Outputs that were matched, together with which others; all or none of a group were measured."""
+    tolerances = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance is not None and output.measurement is not None
+    }
+    return match_groups(tolerances, [output.name for output in case.outputs])
+
+
+def _unmatched(case: CaseResult) -> set[str]:
+    """Outputs that should have been matched and could not be."""
+    rules = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance and output.tolerance.match not in (None, "argmax")
+    }
+    asked = {name for leader, rule in rules.items() for name in (leader, *rule.together)}
+    return asked - {member.output for group in _groups(case) for member in group.members}
+
+
 def _repeated(
     call: StageCall, outputs: list[OutputResult], again: Ran | Unanswered
 ) -> tuple[TensorRecord, ...] | str:
     if not isinstance(again, Ran):
         return problem_of(again, "running the candidate a second time").message
     records = _outputs_of(call, again)
+    missing = next((output.name for output in outputs if output.name not in records), None)
+    if missing is not None:
+        return f"the candidate's second run has no {missing!r}"
     return tuple(records[output.name] for output in outputs)
 
 

@@ -42,6 +42,8 @@ SIDES: Mapping[str, str] = {
 CRITERIA: Mapping[str, str] = {
     "nonfinite": "parity.judging.criteria:nonfinite",
     "exact": "parity.judging.criteria:exact",
+    "rows": "parity.judging.criteria:rows",
+    "argmax": "parity.judging.criteria:argmax",
     "elementwise": "parity.judging.criteria:elementwise",
     "mismatch": "parity.judging.criteria:mismatch",
     "max_abs": "parity.judging.criteria:max_abs",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from .loops import LoopJob
+from .matching import MatchGroup
 from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
@@ -222,7 +223,8 @@ class Diagnose(Record, tag="diagnose"):
     """Asks the reference's worker for the error budget of one component call that ran before.
 
     `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
-    `repeated` is the candidate's second run on the same inputs, or why there is none.
+    `repeated` is the candidate's second run on the same inputs, or why there is none. `matching` has the
+    groups of outputs that are matched, each whole.
     """
 
     component: str
@@ -231,6 +233,7 @@ class Diagnose(Record, tag="diagnose"):
     reference: tuple[TensorRecord, ...]
     candidate: tuple[TensorRecord, ...]
     repeated: tuple[TensorRecord, ...] | str
+    matching: tuple[MatchGroup, ...] = ()
 
 
 class MeasureNoise(Record, tag="measure-noise"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .diagnosis import Cause, Diagnosis, ModuleErrors
+from .matching import Matching, MatchKind
 from .outcomes import Setting
 from .placement import Placement
 from .tensors import Record, TensorRecord
@@ -40,16 +41,23 @@ class Tolerance(Record):
     noise_floor: float | None = None  # of this output on these inputs; None: not asked for, or not measured
     exact: bool | None = None
     equal_nan: bool = False
+    match: MatchKind | None = None  # None: element by element, in their order
+    axis: int | None = None  # of `match`; None: the kind's own
+    together: tuple[str, ...] = ()  # outputs whose rows move with this one's, or the indices of a top k
+    margin: float | None = None  # argmax: of two classes of the reference, below which either is right
+    optional_below: float | None = None  # a row whose score, in this output, is no greater may be missing
+    score_column: int | None = None  # where in a row the score is
     dtype: Literal["same", "any"] = "same"  # any: two float dtypes are compared by value
 
 
 class Element(Record):
     """One element that stands out. Values are text, so that NaN, strings and 64-bit integers survive."""
 
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # in the reference; in the candidate too, but for `candidate_index`
     reference: str
     candidate: str
     abs_error: float | None  # None where it is not a finite number
+    candidate_index: tuple[int, ...] | None = None  # where it is matched with one at another place
 
 
 class Nonfinite(Record):
@@ -84,6 +92,7 @@ class Measurement(Record):
     reference_max_abs: float = 0.0
     ulp: float | None = None  # greatest distance in units in the last place; only when asked for
     quantile: dict[str, float] = {}  # absolute errors, as asked for
+    matching: Matching | None = None  # where the tolerance matches; errors are of what is matched
 
 
 class Check(Record):

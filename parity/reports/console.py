@@ -87,7 +87,7 @@ def print_report(
         console.print()
     _print_grown(rows, console)
     asides = [*wording.notes(report), *wording.skips(report), *growth.notes(report, rows)]
-    asides += noise.tolerance_notes(report, rows)
+    asides += [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
     asides += limits.doubts(report)
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
@@ -212,7 +212,7 @@ def _sets(row: OutputRow) -> Text:
 
 def _worst_at(row: OutputRow) -> Text:
     element = wording.worst_element(row.worst)
-    place = figures.bracketed(element.index) if element else ""
+    place = wording.located(element) if element else ""
     of_set = f"in {visible(row.worst_case.input_set)}" if len(row.cases) > 1 else ""
     return _line((f"{place} {of_set}".strip(), "dim"))
 

@@ -135,7 +135,7 @@ def _grown(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
 
 
 def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
-    notes = noise.tolerance_notes(report, rows)
+    notes = [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
     lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
     if lines:
         yield Section("\n### Tolerances and noise\n\n", lines, weight=70)
@@ -179,7 +179,7 @@ def _worst(entry: OutputRow) -> list[str]:
     element, measured = wording.worst_element(entry.worst), entry.worst.measurement
     if element is None or measured is None:
         return [""] * 4
-    place = f"<code>{unbroken(figures.bracketed(element.index))}</code>"
+    place = f"<code>{unbroken(wording.located(element))}</code>"
     part = unbroken(figures.share(measured.mismatched, measured.elements))
     return [place, code(element.reference, 40), code(element.candidate, 40), part]
 

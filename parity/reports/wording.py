@@ -6,6 +6,7 @@ The words hold texts of models as they are; each report makes them inert in its 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from parity.records.jobs import MODEL
 from parity.records.results import (
@@ -19,7 +20,7 @@ from parity.records.results import (
     Tolerance,
 )
 
-from . import figures, steps
+from . import figures, matching, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped
 
 
@@ -38,6 +39,8 @@ def how_far(output: OutputResult) -> str:
     where = f" in {steps.place(output)}" if output.steps else ""
     if measured.nonfinite.mismatched:
         return f"non-finite values{where}"
+    if lone := matching.lone(measured.matching):
+        return f"{figures.counted(lone, 'row')} without a counterpart{where}"
     if output.factor is None and output.tolerance and output.tolerance.exact:
         return f"exact required{where}"
     return f"{figures.factor(output.factor)} its tolerance{where}"
@@ -67,7 +70,15 @@ def largest_elsewhere(output: OutputResult) -> str:
     largest = output.measurement.largest if output.measurement else None
     if worst is None or largest is None or largest.index == worst.index:
         return ""
-    return f"{figures.number(largest.abs_error, 6)} at {figures.bracketed(largest.index)}"
+    return f"{figures.number(largest.abs_error, 6)} at {located(largest)}"
+
+
+def located(element: Element) -> str:
+    """``[2, 0]``; ``[2, 0] ↔ [1, 0]`` where it is matched with one at another place of the candidate."""
+    ours = figures.bracketed(element.index)
+    return (
+        ours if element.candidate_index is None else f"{ours} ↔ {figures.bracketed(element.candidate_index)}"
+    )
 
 
 def mismatched(measured: Measurement) -> str:
@@ -143,9 +154,10 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     measured, element, stated = output.measurement, worst_element(output), output.tolerance
     told = [("tensor", f"{dtypes(output)} {figures.bracketed(output.shape)}" if output.dtype else "")]
     if element:
-        told.append(("worst at", f"{figures.bracketed(element.index)}  {values(element)}"))
+        told.append(("worst at", f"{located(element)}  {values(element)}"))
     if measured:
         told += [
+            *matching.facts(measured.matching),
             ("largest", largest_elsewhere(output)),
             ("mismatched", mismatched(measured)),
             ("non-finite", nonfinite(measured)),
@@ -212,6 +224,18 @@ def notes(report: Report) -> list[tuple[str, str]]:
     """What the two sides had to say, (side, note), each once."""
     said = [(side.side, note) for suite in report.suites for side in suite.sides for note in side.notes]
     return list(dict.fromkeys(said))
+
+
+def never_compared(rows: Iterable[OutputRow]) -> list[tuple[str, str]]:
+    """Outputs of which there was nothing on both sides in every input set, (outputs, what to know)."""
+    empty = [label(row.subject, row.name) for row in rows if row.status == "passed" and not _elements(row)]
+    note = "empty on both sides in every input set: nothing of it was compared"
+    return [(listed(empty, most=3), note)] if empty else []
+
+
+def _elements(row: OutputRow) -> int:
+    found = [output for case in row.cases for output in case.outputs if output.name == row.name]
+    return sum(output.measurement.elements for output in found if output.measurement)
 
 
 def skips(report: Report) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ from parity.spec.side_checks import check_comparisons, needs_torch
 from parity.spec.tolerances import ToleranceSpec
 
 RUNS_TO_JUDGE = 5  # with fewer no ratio can be told from noise, see judging.performance
+_MATCHING = ("match", "axis", "together", "margin", "optional_below", "score_column")  # beside any criterion
+_BOUNDS = {"atol", "rtol", "max_abs", "exact", "mismatch"}
 
 Findings = Iterator[Finding]
 
@@ -139,7 +141,7 @@ def _performance(performance: PerformanceSpec) -> Findings:
 def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings:
     for pattern, tolerance in tolerances.items():
         here = (*path, pattern)
-        given = tolerance.model_fields_set - {"exact", "equal_nan", "dtype"}
+        given = tolerance.model_fields_set - {"exact", "equal_nan", "dtype", *_MATCHING}
         if tolerance.exact and given:
             names = ", ".join(sorted(given))
             problem = f"'exact: true' contradicts {names}"
@@ -152,3 +154,36 @@ def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings
             yield Finding(
                 (*here, "quantile"), "a quantile is given twice", "give each share once", on_key=True
             )
+        yield from _matching(here, tolerance)
+
+
+def _matching(here: Path, tolerance: ToleranceSpec) -> Findings:
+    """Keys that only some kinds of matching have, and what these need."""
+    kinds = {"axis": "", "together": "rows topk", "margin": "argmax", "optional_below": "rows"}
+    match = tolerance.match
+    for key, with_kinds in kinds.items():
+        lonely = key == "optional_below" and match is None  # the scores go together with another output
+        fits = match is not None and (not with_kinds or match in with_kinds.split())
+        if getattr(tolerance, key) is not None and not (fits or lonely):
+            meant = " or ".join(with_kinds.split()) or "rows, sorted, topk or argmax"
+            fix = f"add `match: {meant}`, or leave it out"
+            yield Finding((*here, key), f"{key!r} has no meaning here", fix, on_key=True)
+    if tolerance.score_column is not None and tolerance.optional_below is None:
+        yield Finding(
+            (*here, "score_column"), "'score_column' is given without 'optional_below'", "add it", on_key=True
+        )
+    if match is None or match == "argmax":
+        return
+    given = tolerance.model_fields_set - {"equal_nan", "dtype", *_MATCHING}
+    if tolerance.noise_factor is not None:
+        problem = f"'noise_factor' contradicts 'match: {match}': noise is measured in one order only"
+        yield Finding((*here, "noise_factor"), problem, "give an atol in its place", on_key=True)
+    elif match in ("rows", "topk") and given and not given & _BOUNDS:
+        problem = f"'match: {match}' needs a bound on each element, which tells what may be the same"
+        yield Finding((*here, "match"), problem, "add an atol", on_key=True)
+    if match == "topk" and len(tolerance.together or ()) != 1:
+        problem = "'match: topk' needs the output with the indices"
+        yield Finding((*here, "match"), problem, "name it: `together: indices`", on_key=True)
+    if match == "rows" and tolerance.axis is not None and tolerance.axis < 0:
+        problem = "the axis of rows is counted from the front: outputs of other ranks move along"
+        yield Finding((*here, "axis"), problem, "give the axis from 0")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from parity.artifacts import Array
-from parity.diagnosis.budget import Results
+from parity.diagnosis.budget import Result, Results
 from parity.diagnosis.tracing import Trace
 from parity.worker.binding import Tensors
 from parity.worker.reference_component import ReferenceComponent
@@ -20,9 +20,10 @@ class Evaluated:
         component: ready to run under the numerics of the suite.
         inputs: gives new tensors of the call.
         feeds: gives the call's inputs by the names that a graph declares.
-        results: by the ONNX outputs' names.
+        results: by the ONNX outputs' names, those that are matched in the order of the reference.
         module_trace: None where the module could not be evaluated in float64.
         graph_trace: None where the graph could not.
+        graph_order: the module's outputs in float64, those that are matched in the order of the graph's.
         output_names: the ONNX outputs in the order of the module's result; None where an output has no name.
     """
 
@@ -32,6 +33,7 @@ class Evaluated:
     results: Mapping[str, Results]
     module_trace: Trace | None
     graph_trace: Trace | None
+    graph_order: Mapping[str, Result]
     output_names: tuple[str, ...] | None
 
     def run(self) -> object:

@@ -139,7 +139,7 @@ def _look_into_export(evaluated: Evaluated, diagnoses: _Diagnoses) -> ExportFind
             path=component.job.onnx,
             device=str(component.device),
             feeds=evaluated.feeds(tuple(graph_trace.inputs)),
-            reference64={name: evaluated.results[name].reference64 for name in errors},
+            reference64={name: evaluated.graph_order[name] for name in errors},
             errors=errors,
             noise={name: diagnoses[name].budget.noise or 0.0 for name in errors},
             module_trace=evaluated.module_trace or NO_TRACE,

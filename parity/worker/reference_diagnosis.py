@@ -13,6 +13,7 @@ from torch import nn
 
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
+from parity.diagnosis.aligning import aligned, graph_order
 from parity.diagnosis.budget import Result, Results, diagnose
 from parity.diagnosis.tracing import Trace, trace_graph, trace_module
 from parity.records.jobs import Diagnose
@@ -61,7 +62,8 @@ class CallDiagnosis:
     def run(self) -> Diagnosed:
         """The diagnosis of each output, and what the candidate's findings are completed with."""
         start = time.perf_counter()
-        results = self._results()
+        computed = self._results()
+        results = aligned(computed, self._request.matching)
         evaluated = Evaluated(
             component=self._component,
             inputs=self._inputs,
@@ -70,6 +72,7 @@ class CallDiagnosis:
             module_trace=self._module_trace,
             graph_trace=self._graph_trace,
             output_names=self._output_names(),
+            graph_order=graph_order(computed, self._request.matching),
         )
         explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
         return Diagnosed(

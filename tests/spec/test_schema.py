@@ -128,7 +128,6 @@ def test_a_wrong_export_is_one_readable_error(folder: SpecFolder, export: str) -
 
 LATER_LINES = {
     "Spec": "{key}: 1",
-    "ToleranceSpec": "tolerances: {{'*': {{{key}: 1}}}}",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
+from parity.records.matching import Matching
 from parity.records.outcomes import Setting
 from parity.records.results import (
     GROWTH,
@@ -697,6 +698,43 @@ def limits() -> Report:
     return report(tuple(cases), 1)
 
 
+ROWS = Matching(
+    kind="rows",
+    reference=12,
+    candidate=11,
+    moved=3,
+    lone_reference=2,
+    lone_candidate=1,
+    optional=1,
+    examples=("row 7 of the reference has no counterpart: boxes [1.0, 2.0], \x1b[2J::error::scores\n 0.31",),
+)
+
+
+def matched() -> Report:
+    """An output with rows that have no counterpart and its worst element at another place; an empty one."""
+    boxes, none = output("boxes", 5e-5, shape=(12, 4)), output("none", 0.0, shape=(0, 4))
+    assert boxes.measurement is not None
+    assert boxes.measurement.worst is not None
+    worst = replaced(boxes.measurement.worst, index=(2, 0), candidate_index=(5, 0))
+    measured = replaced(boxes.measurement, matching=ROWS, worst=worst)
+    rows = Check(
+        criterion="rows",
+        limit="each has a counterpart",
+        measured="2 without, of 12 in the reference and 11 in the candidate",
+        passed=False,
+        factor=None,
+    )
+    failed = replaced(
+        boxes,
+        status="failed",
+        factor=None,
+        measurement=measured,
+        checks=(rows, *boxes.checks),
+        tolerance=tolerance(match="rows", together=("scores",), optional_below=0.051),
+    )
+    return report((case("backbone_head", (failed, none)),), 1)
+
+
 def all_kinds() -> dict[str, Report]:
     return {
         "green": green(),
@@ -714,6 +752,7 @@ def all_kinds() -> dict[str, Report]:
         "hostile": hostile(),
         "loops": loops(),
         "limits": limits(),
+        "matched": matched(),
         "empty": report((), 3, ()),
     }
 
