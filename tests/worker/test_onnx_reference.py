@@ -119,7 +119,7 @@ def test_inputs_are_made_as_for_pytorch(tmp_path: Path) -> None:
         "import numpy as np\ndef samples():\n    yield {'x': np.ones((1, 2), np.float32)}\n"
     )
     provided = side.handle(
-        MaterializeProvider(target="data.py:samples", samples=None, directory=str(tmp_path / "sets"))
+        MaterializeProvider(target="data.py:samples", samples=None, index=0, directory=str(tmp_path / "sets"))
     )
     assert isinstance(provided, Materialized)
     assert [made.id for made in provided.sets] == ["0"]
@@ -203,7 +203,9 @@ def test_what_is_not_its_own_is_refused(tmp_path: Path) -> None:
     side = OnnxReferenceSide()
     call = StageCall(component=MODEL, index=0, inputs=(), outputs=())
     with pytest.raises(Unable, match="not loaded"):
-        side.handle(MaterializeProvider(target="data.py:samples", samples=1, directory=str(tmp_path)))
+        side.handle(
+            MaterializeProvider(target="data.py:samples", samples=1, index=0, directory=str(tmp_path))
+        )
     with pytest.raises(Unable, match="no session"):
         side.handle(MeasureNoise(component=MODEL, inputs=call.inputs, outputs=call.outputs))
     with pytest.raises(Unable, match="was sent ExportOnnx"):
