@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from parity.artifacts import Array
 from parity.diagnosis.budget import Results
 from parity.diagnosis.tracing import Trace
+from parity.records.diagnosis import Diagnosis, Term
 from parity.worker.binding import Tensors
 from parity.worker.reference_component import ReferenceComponent
 
@@ -24,6 +25,8 @@ class Evaluated:
         module_trace: None where the module could not be evaluated in float64.
         graph_trace: None where the graph could not.
         output_names: the ONNX outputs in the order of the module's result; None where an output has no name.
+        passed: outputs within their tolerance.
+        autocast: whether the module computes anything under autocast, as far as that is known.
     """
 
     component: ReferenceComponent
@@ -33,6 +36,12 @@ class Evaluated:
     module_trace: Trace | None
     graph_trace: Trace | None
     output_names: tuple[str, ...] | None
+    passed: frozenset[str] = frozenset()
+    autocast: bool = True
+
+    def is_worth_a_look(self, name: str, diagnosis: Diagnosis, term: Term) -> bool:
+        """Whether a leg of an output can tell why it differs as it does."""
+        return diagnosis.is_worth_a_look(term, passed=name in self.passed)
 
     def run(self) -> object:
         """What the module gives for the call once more, as the user runs it.

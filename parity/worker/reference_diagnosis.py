@@ -56,6 +56,7 @@ class CallDiagnosis:
         self._result_paths: tuple[str, ...] = ()  # of the module, in its order
         self._module_trace: Trace | None = None
         self._graph_trace: Trace | None = None
+        self._autocast = True  # until it is known that there is none
 
     def run(self) -> Diagnosed:
         """The diagnosis of each output, and what the candidate's findings are completed with."""
@@ -69,6 +70,8 @@ class CallDiagnosis:
             module_trace=self._module_trace,
             graph_trace=self._graph_trace,
             output_names=self._output_names(),
+            passed=frozenset(self._request.passed),
+            autocast=self._autocast,
         )
         explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
         return Diagnosed(
@@ -131,6 +134,7 @@ class CallDiagnosis:
         args, kwargs = self._component.bind(tensors).arguments(tensors)
         module = self._component.module
         result, self._module_trace = trace_module(module, args, kwargs, tensors, self._paths)
+        self._autocast = result.autocast
         if _has_fused_layers(module):  # an observer sees them on another path than the user's
             tensors = self._inputs()
             args, kwargs = self._component.bind(tensors).arguments(tensors)
