@@ -154,7 +154,7 @@ class Diagnosis(Record):
 
     @property
     def is_honest_reference(self) -> bool:
-        """Whether the reference is as near to its exact result as strict numerics and the candidate are to theirs.
+        """Whether the reference rounds no more than under strict numerics, nor much more than the candidate.
 
         Two programs that compute the same with kernels of their own and round alike lost no more than their
         type costs. That tells nothing of rounding that both do on purpose, as autocast has it.

@@ -155,8 +155,8 @@ class Diagnose(Record, tag="diagnose"):
     """Asks the reference's worker for the error budget of one component call that ran before.
 
     `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
-    `repeated` is the candidate's second run on the same inputs, or why there is none. `passed` are the outputs
-    within their tolerance: they have a budget, and are looked into only where a leg stands out from the noise.
+    `repeated` is the candidate's second run on the same inputs, or why there is none. `passed` are the
+    outputs within their tolerance: these are looked into only where a leg stands out from the noise.
     """
 
     component: str

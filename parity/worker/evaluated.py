@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from parity.artifacts import Array
 from parity.diagnosis.budget import Results
-from parity.diagnosis.tracing import Trace
+from parity.diagnosis.onnx64 import Memory
+from parity.diagnosis.tracing import Sketch, Trace
 from parity.records.diagnosis import Diagnosis, Term
 from parity.worker.binding import Tensors
 from parity.worker.reference_component import ReferenceComponent
@@ -24,6 +25,7 @@ class Evaluated:
         results: by the ONNX outputs' names.
         module_trace: None where the module could not be evaluated in float64.
         graph_trace: None where the graph could not.
+        memory: of the graph's evaluation.
         output_names: the ONNX outputs in the order of the module's result; None where an output has no name.
         passed: outputs within their tolerance.
         autocast: whether the module computes anything under autocast, as far as that is known.
@@ -35,6 +37,7 @@ class Evaluated:
     results: Mapping[str, Results]
     module_trace: Trace | None
     graph_trace: Trace | None
+    memory: Memory[Sketch]
     output_names: tuple[str, ...] | None
     passed: frozenset[str] = frozenset()
     autocast: bool = True

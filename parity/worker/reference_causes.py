@@ -58,6 +58,7 @@ def explain(evaluated: Evaluated, diagnoses: _Diagnoses) -> Explained:
         return dict.fromkeys(diagnoses, Found(notes=(why,)))
 
     export = _safely(lambda: _look_into_export(evaluated, diagnoses), lambda why: ExportFinding(notes=(why,)))
+    evaluated.memory.clear()
     places = _safely(lambda: _places(evaluated, diagnoses), lambda _: {})
     inputs, odd = _safely(lambda: look_at_inputs(evaluated), lambda why: (failed(why), ()))
     legs = (
@@ -148,6 +149,7 @@ def _look_into_export(evaluated: Evaluated, diagnoses: _Diagnoses) -> ExportFind
             scratch=scratch,
             unmeasured=unmeasured,
             made_here=component.job.export is not None,
+            memory=evaluated.memory,
         )
         found = attempt(lambda: diagnose_export(subject), "exported again", component.whose, component.device)
     return ExportFinding(notes=(found,)) if isinstance(found, str) else found

@@ -14,7 +14,7 @@ from torch import nn
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
 from parity.diagnosis.budget import Result, Results, diagnose
-from parity.diagnosis.tracing import Trace, trace_graph, trace_module
+from parity.diagnosis.tracing import Sketch, Trace, trace_graph, trace_module
 from parity.records.jobs import Diagnose
 from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
@@ -56,6 +56,7 @@ class CallDiagnosis:
         self._result_paths: tuple[str, ...] = ()  # of the module, in its order
         self._module_trace: Trace | None = None
         self._graph_trace: Trace | None = None
+        self._memory: onnx64.Memory[Sketch] = onnx64.Memory()
         self._autocast = True  # until it is known that there is none
 
     def run(self) -> Diagnosed:
@@ -69,6 +70,7 @@ class CallDiagnosis:
             results=results,
             module_trace=self._module_trace,
             graph_trace=self._graph_trace,
+            memory=self._memory,
             output_names=self._output_names(),
             passed=frozenset(self._request.passed),
             autocast=self._autocast,
@@ -146,7 +148,7 @@ class CallDiagnosis:
 
     def _candidate64(self) -> _ByOutput:
         graph = onnx64.Graph64(self._component.job.onnx, self._device)
-        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs))
+        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs), self._memory)
         return {name: _array_of(evaluation, name) for name in self._wanted}
 
     def _repeated(self) -> _ByOutput:

@@ -72,8 +72,9 @@ def _honest(diagnosis: Diagnosis) -> Cause:
         kind="rounding",
         leg="reference",
         message=(
-            f"rounding, amplified by the network: PyTorch is {budget.reference_rounding:.3g} off its exact result "
-            f"under strict numerics too, and ONNX Runtime, with kernels of its own, {budget.runtime_error:.3g}"
+            f"rounding, amplified by the network: PyTorch is {budget.reference_rounding:.3g} off its exact "
+            f"result, under strict numerics too, and ONNX Runtime, with its own kernels, "
+            f"{budget.runtime_error:.3g}"
         ),
         remedy="none needed: take a tolerance above the noise floor",
     )

@@ -109,7 +109,7 @@ class TestReferenceLeg:
         file = exported(tmp_path, NET.format(odd="return x @ x @ x"))
         lowly = "with torch.autocast('cpu', torch.bfloat16): return (x @ x @ x).float()"
         _, given = answered(Project(tmp_path, NET.format(odd=lowly)), file=file, x=X)
-        left, right = given.diagnoses["left"], answer.diagnoses["right"]
+        left, right = given.diagnoses["left"], given.diagnoses["right"]
 
         assert left.dominant_leg == "reference"
         assert kinds(left) == ["precision"]
