@@ -1,10 +1,13 @@
-"""Runs of one device -> one result for each case: each component call, and the chain or the model."""
+"""Runs of one comparison -> one result for each case: each component call, and the chain or the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
 
+from msgspec.structs import replace
+
+from parity import placement
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
 from parity.pairing import pair, pair_by_name
@@ -22,43 +25,83 @@ from parity.records.outcomes import (
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.runs import ComparisonRun, SetRun
+from parity.records.sides import Comparison, OnnxRuntimeSide, TorchSide
 from parity.records.tensors import InputSet, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
 
 
-def judge_device(plan: SuitePlan, run: DeviceRun) -> Iterator[CaseResult]:
-    """Every case of one suite on one device. A case that could not be judged says why."""
+def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult]:
+    """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
+        reference, candidate = placement.placements(run)
+        misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
         for set_run in run.sets:
-            yield from _judge_set(plan, run, set_run)
+            yield from _judge_set(plan, run, set_run, misplaced)
         return
     known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
     for set_id in known or (_UNKNOWN_SETS,):
         for subject in plan.subjects:
             yield _case(
-                plan, run.device, SetRun(id=set_id, inputs=InputSet(id=set_id, tensors=())), subject, blocked
+                plan,
+                run.comparison,
+                SetRun(id=set_id, inputs=InputSet(id=set_id, tensors=())),
+                subject,
+                blocked,
             )
 
 
-def _what_blocks_all(plan: SuitePlan, run: DeviceRun) -> Problem | None:
+def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
-        key = "model" if plan.pipeline is None else "components"
-        if isinstance(run.reference, Failed) and run.reference.reason == "device":
-            key = "devices"
-        return problem_of(run.reference, f"loading the reference on {run.device}", plan.at(key))
+        sides = run.comparison
+        both = _no_device(plan, run)
+        if both is not None:
+            return both
+        doing = f"loading the reference on {sides.reference.device}"
+        return problem_of(run.reference, doing, plan.at(_key_of_reference(plan, sides, run.reference)))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
 
 
-def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run)
+def _no_device(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
+    """What both sides say where neither can use its device: each knows another part of what is missing."""
+    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
+        return None
+    sides = run.comparison
+    at = plan.at(sides.key)
+    reference = problem_of(run.reference, f"loading the reference on {sides.reference.device}", at)
+    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", at)
+    if {reference.kind, candidate.kind} != {"device"}:
+        return None
+    return replace(
+        reference,
+        message=f"{reference.message}; {candidate.message}",
+        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
+        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
+    )
+
+
+def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> str:
+    """The key that a reference which does not load is most likely about."""
+    if isinstance(why, Failed) and why.reason == "device":
+        return sides.key_of("reference")
+    if isinstance(sides.reference, OnnxRuntimeSide):
+        if sides.reference.files:
+            return f"{sides.key_of('reference')}.onnx"
+        return "onnx" if plan.pipeline is None else "components"
+    return "model" if plan.pipeline is None else "components"
+
+
+def _judge_set(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, misplaced: Problem | None
+) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
-            yield _case(plan, run.device, set_run, subject, problem)
+            yield _case(plan, run.comparison, set_run, subject, problem)
         return
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
@@ -66,7 +109,7 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
         calls = [call for call in set_run.reference.calls if call.component == component.name]
         for call in calls:
             outputs = _judge_call(plan, run, set_run, component, call)
-            yield _case(plan, run.device, set_run, call.subject, outputs)
+            yield _case(plan, run.comparison, set_run, call.subject, outputs)
         if not calls:
             never = Problem(
                 kind="user-code",
@@ -74,37 +117,43 @@ def _judge_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Cas
                 at=plan.at("pipeline"),
                 fix="call it, or take it out of the specification: what is not run is not verified",
             )
-            yield _case(plan, run.device, set_run, component.name, never)
+            yield _case(plan, run.comparison, set_run, component.name, never)
     if plan.pipeline is not None:
-        yield _case(plan, run.device, set_run, PIPELINE, _judge_chain(plan, set_run))
+        yield _case(plan, run.comparison, set_run, PIPELINE, _judge_chain(plan, set_run))
 
 
-def _what_blocks_set(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Problem | None:
+def _what_blocks_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Problem | None:
     """The first thing, in the order of the data, that kept this input set from being compared."""
     return next(_blockers(plan, run, set_run), None)
 
 
-def _blockers(plan: SuitePlan, run: DeviceRun, set_run: SetRun) -> Iterator[Problem]:
-    inputs, device = plan.at("inputs"), run.device
+def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[Problem]:
+    inputs, sides = plan.at("inputs"), run.comparison
     if not isinstance(set_run.inputs, InputSet):
         yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
     if not isinstance(set_run.reference, Ran):
-        yield _problem(set_run.reference, f"running the reference on {device}", inputs)
+        yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", inputs)
     if not isinstance(run.candidate, Loaded):
-        yield _problem(run.candidate, f"starting ONNX Runtime on {device}", plan.at("devices"))
-    for component in plan.components:
+        yield _problem(
+            run.candidate,
+            f"starting ONNX Runtime on {sides.candidate.device}",
+            plan.at(sides.key_of("candidate")),
+        )
+    for component in sides.candidate.components(plan.components):
         export, session = run.exports.get(component.name), run.sessions.get(component.name)
         of_name = "" if component.name == MODEL else f" of {component.name}"
-        at = plan.at("onnx" if component.name == MODEL else f"components.{component.name}.onnx")
+        key = "onnx" if component.name == MODEL else f"components.{component.name}.onnx"
+        own = component.name in sides.candidate.files
+        at = plan.at(f"{sides.key_of('candidate')}.onnx" if own else key)
         if component.export is not None and not isinstance(export, Exported):
             yield _problem(export, f"exporting the ONNX file{of_name}", at)
         if not isinstance(session, SessionOpened):
             yield _problem(session, f"opening the ONNX file{of_name}", at)
     if not isinstance(set_run.candidate, Ran):
-        yield _problem(set_run.candidate, f"running the candidate on {device}", inputs)
-    for side, latency in (
-        ("reference", set_run.reference_latency),
-        ("candidate", set_run.candidate_latency),
+        yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", inputs)
+    for side, device, latency in (
+        ("reference", sides.reference.device, set_run.reference_latency),
+        ("candidate", sides.candidate.device, set_run.candidate_latency),
     ):
         if latency is not None and not isinstance(latency, Latency):
             yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
@@ -117,15 +166,16 @@ def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
 
 
 def _judge_call(
-    plan: SuitePlan, run: DeviceRun, set_run: SetRun, component: ComponentJob, call: StageCall
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob, call: StageCall
 ) -> tuple[OutputResult, ...] | Problem:
     """One component alone, on the reference's own tensors."""
     session = run.sessions[component.name]
     assert isinstance(session, SessionOpened)
     assert isinstance(set_run.candidate, Ran)
     theirs = [c for c in set_run.candidate.calls if (c.component, c.index) == (call.component, call.index)]
-    # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
-    mapping = component.outputs if plan.pipeline is None else {}
+    # ONNX files, and the stages of a pipeline, name the reference's outputs as the ONNX file does already.
+    has_paths = plan.pipeline is None and isinstance(run.comparison.reference, TorchSide)
+    mapping = component.outputs if has_paths else {}
     try:
         pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
         floors = _floors(set_run, call.subject)
@@ -164,7 +214,7 @@ def _not_compared(error: ParityError, at: str) -> Problem:
 
 def _case(
     plan: SuitePlan,
-    device: str,
+    sides: Comparison,
     set_run: SetRun,
     subject: str,
     judged: tuple[OutputResult, ...] | Problem,
@@ -175,12 +225,12 @@ def _case(
         problem = Problem(kind="model", message="there is no output to compare", fix="return a tensor")
     whole = subject in {MODEL, PIPELINE}
     return CaseResult(
-        id=case_id(plan.name, device, set_run.id, subject),
+        id=case_id(plan.name, sides.label, set_run.id, subject),
         suite=plan.name,
         subject=subject,
-        device=device,
-        reference=f"torch@{device}",
-        candidate=f"onnxruntime@{device}",
+        device=sides.candidate.device,
+        reference=sides.reference.text,
+        candidate=sides.candidate.text,
         input_set=set_run.id,
         status="error" if problem else _status(outputs),
         inputs=_inputs(set_run, subject),

@@ -18,14 +18,14 @@ from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
 from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.runs import ComparisonRun, SetRun
 from parity.records.tensors import TensorRecord
 
 _Due = tuple[CaseResult, StageCall]  # a case, and the reference's call that it judges
 
 
 def diagnose_cases(
-    plan: SuitePlan, run: DeviceRun, cases: list[CaseResult], execution: Execution, progress: Progress
+    plan: SuitePlan, run: ComparisonRun, cases: list[CaseResult], execution: Execution, progress: Progress
 ) -> list[CaseResult]:
     """The cases in their order; those that the plan wants diagnosed carry a diagnosis of each output.
 
@@ -44,12 +44,12 @@ def diagnose_cases(
             continue
         again = execution.run_again(set_run, tuple(call for _, call in of_set))
         for case, call in of_set:
-            progress(f"{run.device}: budget of {case.subject}", len(done), len(due))
+            progress(f"{run.comparison.text}: budget of {case.subject}", len(done), len(due))
             done[case.id] = _diagnosed(case, call, set_run, again, execution)
     return [done.get(case.id, case) for case in cases]
 
 
-def _worst_of_each_component(plan: SuitePlan, run: DeviceRun, cases: Iterable[CaseResult]) -> list[_Due]:
+def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterable[CaseResult]) -> list[_Due]:
     """By the greatest factor beyond a tolerance; the first where several are alike."""
     if plan.diagnose == "never":
         return []

@@ -13,16 +13,17 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity import __version__
-from parity.cases import judge_device
+from parity import __version__, placement
+from parity.cases import judge_comparison
 from parity.diagnosing import diagnose_cases
 from parity.environment import environment
 from parity.errors import ExitCode
 from parity.execution import Execution, Progress
 from parity.records.outcomes import Exported, Loaded, SessionOpened
+from parity.records.placement import PlacementRule
 from parity.records.plan import SuitePlan, case_id
 from parity.records.results import SCHEMA_VERSION, CaseResult, Problem, Report, SideSettings, SuiteResult
-from parity.records.runs import DeviceRun
+from parity.records.runs import ComparisonRun
 from parity.reports import verdict
 
 ENDED = "ended"  # the kind of the problem of a suite that was told to end: a signal, Ctrl-C
@@ -31,9 +32,9 @@ ENDED = "ended"  # the kind of the problem of a suite that was told to end: a si
 def run_gate(
     plans: list[SuitePlan], *, select: str = "*", keep: Path | None = None, progress: Progress
 ) -> Report:
-    """Runs every suite on each of its devices and judges what came out.
+    """Runs every comparison of every suite and judges what came out.
 
-    A run that is told to end still gives a report: of the devices it had done, and that it was ended.
+    A run that is told to end still gives a report: of the comparisons it had done, and that it was ended.
 
     Args:
         plans: one for each specification.
@@ -67,28 +68,31 @@ def run_gate(
 def run_suite(
     plan: SuitePlan, directory: Path, select: str, progress: Progress
 ) -> tuple[SuiteResult, list[CaseResult]]:
-    """One suite on each of its devices; one device after the other, each with workers of its own."""
+    """One suite, one comparison after the other, each with workers of its own."""
     began = time.monotonic()
     cases: list[CaseResult] = []
     sides: list[SideSettings] = []
     exports: dict[str, Exported] = {}
     ended: Problem | None = None
-    for device in plan.devices:
-        place = directory / device.replace(":", "-")
+    for comparison in plan.comparisons:
+        place = directory / comparison.folder
         place.mkdir(parents=True)
         judged: list[CaseResult] = []
         try:
-            with Execution(plan, device, place, select, progress) as execution:
+            with Execution(plan, comparison, place, select, progress) as execution:
                 run = execution.run()
-                progress(f"{plan.name} on {device}: comparing", len(run.sets), len(run.sets))
-                judged = [case for case in judge_device(plan, run) if _chosen(case, select)]
+                progress(f"{plan.name} on {comparison.text}: comparing", len(run.sets), len(run.sets))
+                judged = [case for case in judge_comparison(plan, run) if _chosen(case, select)]
                 judged = diagnose_cases(plan, run, judged, execution, progress)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line takes it
-            ended = Problem(kind=ENDED, message=f"the run was ended while {plan.name} ran on {device}")
+            ended = Problem(
+                kind=ENDED, message=f"the run was ended while {plan.name} ran on {comparison.text}"
+            )
             break
         finally:
             cases.extend(judged)  # with verdicts, if perhaps without a diagnosis
-        sides.extend(_settings(run))
+        found = _settings(run, plan.placement)
+        sides.extend(side for side in found if side not in sides)  # one may be in several pairs
         exports.update({name: e for name, e in run.exports.items() if isinstance(e, Exported)})
     return (
         SuiteResult(
@@ -125,28 +129,35 @@ def _chosen(case: CaseResult, select: str) -> bool:
 
 def _nothing_compared(plan: SuitePlan, select: str) -> Problem:
     if select != "*":
+        label = plan.comparisons[0].label
         return Problem(
             kind="specification",
             message=f"no case matches {select!r}",
-            fix=f"case ids look like {case_id(plan.name, plan.devices[0], 'sample=0', plan.subjects[-1])}",
+            fix=f"case ids look like {case_id(plan.name, label, 'sample=0', plan.subjects[-1])}",
         )
     return Problem(kind="input", message="nothing was compared", at=plan.at("inputs"), fix="give it inputs")
 
 
-def _settings(run: DeviceRun) -> Iterator[SideSettings]:
+def _settings(run: ComparisonRun, rule: PlacementRule) -> Iterator[SideSettings]:
     """The effective settings of both sides, as the frameworks themselves report them."""
+    reference, candidate = placement.placements(run)
     sessions = {
         f"{name}: {key}" if len(run.sessions) > 1 else key: value
         for name, session in run.sessions.items()
         if isinstance(session, SessionOpened)
         for key, value in session.settings.items()
     }
-    for side, loaded, more in (("torch", run.reference, {}), ("onnxruntime", run.candidate, sessions)):
+    sides = run.comparison
+    for side, loaded, more, placed in (
+        (sides.reference, run.reference, {}, reference),
+        (sides.candidate, run.candidate, sessions, candidate),
+    ):
         if isinstance(loaded, Loaded):
             yield SideSettings(
-                side=f"{side}@{run.device}",
+                side=side.text,
                 device_name=loaded.device,
                 settings={**loaded.settings, **more},
                 versions=loaded.versions,
-                notes=loaded.notes,
+                notes=(*loaded.notes, *placement.notes(placed, rule)),
+                placements=placed,
             )

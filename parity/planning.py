@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 
-from parity.errors import SpecError
+from parity.comparisons import comparisons_of
 from parity.records.jobs import (
     MODEL,
     PIPELINE,
@@ -19,12 +19,10 @@ from parity.records.jobs import (
     GeneratedInputs,
     ModelJob,
     Numerics,
-    OnnxRuntimeOptions,
 )
-from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
 from parity.records.results import Tolerance
 from parity.spec import distributions, numerics
-from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
@@ -44,7 +42,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         devices: instead of the specification's own, as the command line gives them.
 
     Raises:
-        SpecError: `devices` holds none, an unknown one, or one twice.
+        SpecError: `devices` can't be had; see `comparisons_of`.
     """
     spec, places = loaded
     base = base_of(places.file)
@@ -55,20 +53,17 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        devices=spec.devices if devices is None else _override(devices),
+        comparisons=comparisons_of(spec, base, devices),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
-        options=OnnxRuntimeOptions(
-            optimization=spec.onnxruntime.optimization,
-            provider_options=spec.onnxruntime.provider_options,
-            session_config=spec.onnxruntime.session_config,
-        ),
         tolerances=_tolerances(spec, places),
         limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
         latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
         places=places.dotted(),
         diagnose=spec.diagnose,
+        placement=spec.placement,
+        save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
 
 
@@ -78,25 +73,14 @@ def suite_name(spec_file: str) -> str:
     return _safe(file.parent.name if file.stem == "parity" else file.stem) or "suite"
 
 
-def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
-    at = "--devices"
-    if not devices:
-        raise SpecError("no device is given", at=at, fix="write cpu, cuda:0 or cpu,cuda:0")
-    chosen: list[str] = []
-    for name in devices:
-        try:
-            device = parse_device(name)
-        except ValueError as error:
-            raise SpecError(f"there is no device {name!r}", at=at, fix="write cpu, cuda or cuda:N") from error
-        if device in chosen:
-            raise SpecError(f"the device {device!r} is given twice", at=at, fix="give each device once")
-        chosen.append(device)
-    return tuple(chosen)
+def _saved(given: bool | str, base: FilePath) -> str | None:
+    if isinstance(given, str):
+        return str(base / given)
+    return SAVE_IN_REPORTS if given else None
 
 
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:
     if spec.components is None:
-        assert spec.model is not None
         assert spec.onnx is not None
         yield _component(MODEL, spec.model, spec.onnx, spec.outputs, base, settings)
         return
@@ -106,24 +90,30 @@ def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[Comp
 
 def _component(
     name: str,
-    model: ModelSpec,
+    model: ModelSpec | None,
     onnx: OnnxSpec,
     outputs: Mapping[str, str] | None,
     base: FilePath,
     settings: Numerics,
 ) -> ComponentJob:
-    config = str(base / model.config) if isinstance(model.config, str) else model.config
-    job = ModelJob(
+    export = _export(onnx.export, settings) if onnx.export is not None else None
+    return ComponentJob(
+        name=name,
+        model=_model(model, base) if model is not None else None,
+        onnx=str(base / onnx.path),
+        export=export,
+        outputs=dict(outputs or {}),
+    )
+
+
+def _model(model: ModelSpec, base: FilePath) -> ModelJob:
+    return ModelJob(
         loader=model.loader,
         target=model.target,
-        config=config,
+        config=str(base / model.config) if isinstance(model.config, str) else model.config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
         checkpoint_key=model.checkpoint_key,
-    )
-    export = _export(onnx.export, settings) if onnx.export is not None else None
-    return ComponentJob(
-        name=name, model=job, onnx=str(base / onnx.path), export=export, outputs=dict(outputs or {})
     )
 
 

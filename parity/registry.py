@@ -25,6 +25,7 @@ EXPORTERS: Mapping[str, str] = {
 }
 SIDES: Mapping[str, str] = {
     "reference": "parity.worker.reference:ReferenceSide",
+    "onnx-reference": "parity.worker.onnx_reference:OnnxReferenceSide",
     "candidate": "parity.worker.candidate:CandidateSide",
 }
 # Checked, and reported, in this order.

@@ -12,6 +12,7 @@ from parity.errors import SpecError
 from parity.planning import plan, suite_name
 from parity.records.jobs import FileInputs, GeneratedInputs
 from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan
+from parity.records.sides import OnnxRuntimeSide, TorchSide
 
 COMPONENTS = """\
 version: 1
@@ -123,11 +124,14 @@ def test_tolerances_know_their_lines(chain: SuitePlan) -> None:
 
 def test_the_rest(chain: SuitePlan) -> None:
     assert chain.name == "chain"
-    assert chain.devices == ("cpu", "cuda:0")
+    assert _labels(chain) == ["cpu", "cuda:0"]
     assert chain.inputs == ProviderPlan(target="data.py:samples", samples=3)
-    assert chain.options.optimization == "basic"
-    assert chain.options.provider_options == {"a": "1"}
-    assert chain.options.session_config == {"b": "2"}
+    candidate = chain.comparisons[0].candidate
+    assert isinstance(candidate, OnnxRuntimeSide)
+    options = candidate.options
+    assert options.optimization == "basic"
+    assert options.provider_options == {"a": "1"}
+    assert options.session_config == {"b": "2"}
     assert (chain.limits.timeout_s, chain.limits.memory_bytes) == (30, 2 * 2**30)
     assert (chain.latency.runs, chain.latency.warmup) == (0, 2)
     assert chain.diagnose == "always"
@@ -226,10 +230,22 @@ def test_the_name_of_a_suite_that_has_none(file: str, name: str) -> None:
     assert suite_name(file) == name
 
 
+def _labels(planned: SuitePlan) -> list[str]:
+    return [comparison.label for comparison in planned.comparisons]
+
+
+def test_a_device_is_a_comparison_of_both_sides_on_it(folder: SpecFolder) -> None:
+    (comparison,) = plan(folder.load(f"{SOUND}devices: [cuda]\n")).comparisons
+    assert (comparison.label, comparison.text, comparison.folder) == ("cuda:0", "cuda:0", "cuda-0")
+    assert comparison.reference == TorchSide(device="cuda:0")
+    assert isinstance(comparison.candidate, OnnxRuntimeSide)
+    assert (comparison.reference.text, comparison.candidate.text) == ("torch@cuda:0", "onnxruntime@cuda:0")
+
+
 def test_devices_of_the_command_line_win(folder: SpecFolder) -> None:
     loaded = folder.load(f"{SOUND}devices: [cpu]\n")
-    assert plan(loaded, ("cuda", "cuda:1")).devices == ("cuda:0", "cuda:1")
-    assert plan(loaded).devices == ("cpu",)
+    assert _labels(plan(loaded, ("cuda", "cuda:1"))) == ["cuda:0", "cuda:1"]
+    assert _labels(plan(loaded)) == ["cpu"]
 
 
 @pytest.mark.parametrize("devices", [(), ("gpu",), ("cpu", "cpu"), ("cuda", "cuda:0"), ("",)])

@@ -83,13 +83,14 @@ def _read(specs: Sequence[str], devices: tuple[str, ...] | None) -> tuple[list[S
 
 
 def summary(suite: SuitePlan) -> str:
-    """What will be judged, on one line: subjects, devices, cases, tolerances."""
-    subjects, devices = ", ".join(suite.subjects), ", ".join(suite.devices)
-    return f"{suite.name}: {subjects} on {devices}; {_cases(suite)}; {_rules(suite)}"
+    """What will be judged, on one line: subjects, comparisons, cases, tolerances."""
+    subjects = ", ".join(suite.subjects)
+    comparisons = ", ".join(comparison.text for comparison in suite.comparisons)
+    return f"{suite.name}: {subjects} on {comparisons}; {_cases(suite)}; {_rules(suite)}"
 
 
 def _cases(suite: SuitePlan) -> str:
-    each = len(suite.devices) * len(suite.subjects)
+    each = len(suite.comparisons) * len(suite.subjects)
     if isinstance(suite.inputs, ProviderPlan):
         most = suite.inputs.samples
         sets = f"up to {most} input sets" if most else "the input sets"
@@ -115,4 +116,5 @@ def _criteria(rule: Tolerance) -> str:
         parts.append("exact" if rule.exact else "not exact")
     if not [part for part in parts if part != "not exact"]:
         parts.insert(0, "defaults of the dtype")
-    return ", ".join([*parts, "NaN equal"] if rule.equal_nan else parts)
+    parts += ["NaN equal"] if rule.equal_nan else []
+    return ", ".join([*parts, "any float dtype"] if rule.dtype == "any" else parts)

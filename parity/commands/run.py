@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from parity.commands.check import load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.plan import DiagnoseWhen, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, DiagnoseWhen, SuitePlan
 from parity.reports.console import ProgressView, print_report
 from parity.reports.writing import clear_reports, write_reports
 
@@ -58,13 +59,23 @@ def run(
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
     if options.export_dir is not None:
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
+    optimized = options.report_dir.resolve() / "optimized"
+    plans = [_saved_in(optimized, plan) for plan in plans]
     _check_empty(options.keep)
     clear_reports(options.report_dir)
+    shutil.rmtree(optimized, ignore_errors=True)  # of an earlier run
     with ProgressView() as view:
         report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
     return ExitCode(report.exit_code)
+
+
+def _saved_in(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the folder for optimized graphs, where the specification leaves it to the reports."""
+    if plan.save_optimized != SAVE_IN_REPORTS:
+        return plan
+    return replace(plan, save_optimized=str(directory / plan.name))
 
 
 def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:

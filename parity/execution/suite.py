@@ -18,6 +18,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from parity.execution.loading import load_reference, reference_role, start_candidate
 from parity.execution.materializing import Sets, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
@@ -27,12 +28,10 @@ from parity.records.jobs import (
     Diagnose,
     DiagnoseRuntime,
     ExportOnnx,
-    LoadReference,
     OpenSession,
     RunCandidate,
     RunReference,
     StageCall,
-    StartCandidate,
 )
 from parity.records.outcomes import (
     Diagnosed,
@@ -44,7 +43,8 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import SuitePlan, case_id
-from parity.records.runs import DeviceRun, SetRun
+from parity.records.runs import ComparisonRun, SetRun
+from parity.records.sides import Comparison
 from parity.records.tensors import InputSet
 
 Progress = Callable[[str, int, int | None], None]
@@ -52,22 +52,23 @@ Progress = Callable[[str, int, int | None], None]
 
 
 class Execution:
-    """One suite on one device, whatever happens to its workers; they live until the `with` block ends.
+    """One comparison of one suite, whatever happens to its workers; they live until the `with` block ends.
 
     Args:
         plan: the suite.
-        device: one of its devices.
+        comparison: one of its comparisons.
         directory: for tensors and logs; must exist.
         select: glob over case ids; an input set none of whose cases match is left out.
         progress: told what is going on; called from several threads.
     """
 
     def __init__(
-        self, plan: SuitePlan, device: str, directory: Path, select: str, progress: Progress
+        self, plan: SuitePlan, comparison: Comparison, directory: Path, select: str, progress: Progress
     ) -> None:
-        self._plan, self._device, self._directory = plan, device, directory
+        self._plan, self._comparison, self._directory = plan, comparison, directory
         self._select, self._progress = select, progress
-        self._reference = Side("reference", directory / "reference.log", plan.limits)
+        self._components = comparison.candidate.components(plan.components)
+        self._reference = Side(reference_role(comparison), directory / "reference.log", plan.limits)
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}
@@ -83,7 +84,7 @@ class Execution:
         with self._reference, self._candidate:
             pass  # both end, also when one of them can't be ended
 
-    def run(self) -> DeviceRun:
+    def run(self) -> ComparisonRun:
         """Runs every selected input set on both sides."""
         with ThreadPoolExecutor(1, "candidate") as beside:
             try:
@@ -112,21 +113,21 @@ class Execution:
         self._reference.abandon()
         self._candidate.abandon()
 
-    def _run(self, beside: ThreadPoolExecutor) -> DeviceRun:
+    def _run(self, beside: ThreadPoolExecutor) -> ComparisonRun:
         began = time.monotonic()
         self._candidate.start()
         self._reference.start()
         starting = beside.submit(self._start_candidate)
-        self._progress(f"{self._device}: loading the reference", 0, None)
-        reference = self._load_reference()
+        self._progress(f"{self._comparison.text}: loading the reference", 0, None)
+        reference = self._reference.set_up(load_reference(self._plan, self._comparison), Loaded)
         sets: Sets | Unanswered = []
         runs: list[SetRun] = []
         if isinstance(reference, Loaded):
             sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
         if isinstance(sets, list):
             runs = self._run_all(sets, starting, beside)
-        return DeviceRun(
-            device=self._device,
+        return ComparisonRun(
+            comparison=self._comparison,
             reference=reference,
             candidate=starting.result(),
             sessions=self._sessions,
@@ -136,30 +137,10 @@ class Execution:
             seconds=time.monotonic() - began,
         )
 
-    def _load_reference(self) -> Loaded | Unanswered:
-        plan = self._plan
-        request = LoadReference(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=self._device,
-            numerics=plan.numerics,
-            base_dir=plan.base_dir,
-        )
-        return self._reference.set_up(request, Loaded)
-
     def _start_candidate(self) -> Loaded | Unanswered:
-        plan = self._plan
-        request = StartCandidate(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=self._device,
-            numerics=plan.numerics,
-            options=plan.options,
-            base_dir=plan.base_dir,
-        )
-        started = self._candidate.set_up(request, Loaded)
+        started = self._candidate.set_up(start_candidate(self._plan, self._comparison), Loaded)
         if isinstance(started, Loaded):
-            self._open(c for c in plan.components if c.export is None)
+            self._open(c for c in self._components if c.export is None)
         return started
 
     def _run_all(
@@ -168,7 +149,7 @@ class Execution:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
         for done, (name, inputs) in enumerate(sets):
-            self._progress(f"{self._device}: {name}", done, len(sets))
+            self._progress(f"{self._comparison.text}: {name}", done, len(sets))
             run = SetRun(id=name, inputs=inputs)
             if isinstance(inputs, InputSet):
                 run = self._run_reference(run, inputs)
@@ -186,9 +167,9 @@ class Execution:
 
     def _export_and_open(self, case: str, beside: ThreadPoolExecutor) -> None:
         """After the first case that ran: its recorded inputs are the exporter's example."""
-        due = [c for c in self._plan.components if c.export is not None and c.name not in self._exports]
+        due = [c for c in self._components if c.export is not None and c.name not in self._exports]
         for component in due:
-            self._progress(f"{self._device}: exporting {component.name}", 0, None)
+            self._progress(f"{self._comparison.text}: exporting {component.name}", 0, None)
             request = ExportOnnx(component=component.name, case=case)
             self._exports[component.name] = self._reference.ask(request, Exported)
         exported = [c for c in due if isinstance(self._exports[c.name], Exported)]
@@ -216,7 +197,7 @@ class Execution:
         return replace(run, candidate=answer, seconds=run.seconds + time.monotonic() - started)
 
     def _candidate_ready(self, starting: Future[Loaded | Unanswered]) -> bool:
-        opened = [self._sessions.get(component.name) for component in self._plan.components]
+        opened = [self._sessions.get(component.name) for component in self._components]
         return isinstance(starting.result(), Loaded) and all(isinstance(s, SessionOpened) for s in opened)
 
     def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:
@@ -226,7 +207,9 @@ class Execution:
             if run.id not in due:
                 yield run
                 continue
-            self._progress(f"{self._device}: measuring the latency of {run.id}", len(runs), len(runs))
+            self._progress(
+                f"{self._comparison.text}: measuring the latency of {run.id}", len(runs), len(runs)
+            )
             yield with_latencies(run, self._plan.latency, self._reference, self._candidate)
 
     def _measure_noise(self, runs: list[SetRun]) -> Iterator[SetRun]:
@@ -238,11 +221,11 @@ class Execution:
             yield from runs
             return
         for done, run in enumerate(runs):
-            self._progress(f"{self._device}: noise floor of {run.id}", done, len(runs))
+            self._progress(f"{self._comparison.text}: noise floor of {run.id}", done, len(runs))
             yield replace(run, noise=measure_noise(self._plan, run, self._reference))
 
     def _selected(self, input_set: str) -> bool:
         return any(
-            fnmatchcase(case_id(self._plan.name, self._device, input_set, subject), self._select)
+            fnmatchcase(case_id(self._plan.name, self._comparison.label, input_set, subject), self._select)
             for subject in self._plan.subjects
         )

@@ -11,6 +11,7 @@ from parity.records.results import Check, Measurement, OutputResult, Tolerance
 from parity.registry import CRITERIA, resolve
 
 from .criteria import Criterion
+from .dtypes import coarser, in_one_dtype, may_differ
 from .noise import NOT_MEASURED, Floors, says_nothing, with_floor
 from .tolerances import applied, resolve_tolerances
 
@@ -59,10 +60,11 @@ def judge_output(
         status="passed" if passed else "failed",
         reference_path=pair.reference_path,
         dtype=described.dtype if described else "",
+        reference_dtype=_another_dtype(pair) if measurement is not None else "",
         shape=described.shape if described else (),
         max_abs=measurement.max_abs if measurement is not None else None,
         factor=_worst(checks),
-        problem=_unlike(pair) or _nonfinite(measurement) or no_floor,
+        problem=_unlike(pair, tolerance) or _nonfinite(measurement) or no_floor,
         tolerance=tolerance,
         checks=checks,
         measurement=measurement,
@@ -77,6 +79,7 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
         status="error",
         reference_path=pair.reference_path,
         dtype=pair.candidate.dtype,
+        reference_dtype=_another_dtype(pair),
         shape=pair.candidate.shape,
         max_abs=measured.max_abs,
         problem=problem,
@@ -86,16 +89,25 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
 
 def _compare(pair: Pair, rule: Tolerance | None, spec_file: str, floors: Floors) -> OutputResult:
     reference, candidate = pair.reference, pair.candidate
-    if _unlike(pair) or rule is None or reference is None or candidate is None:
+    if _unlike(pair, rule) or rule is None or reference is None or candidate is None:
         return judge_output(pair, rule, None)
     tolerance, no_floor = with_floor(
-        applied(rule, pair.name, candidate.dtype, spec_file), floors, reference.name
+        applied(rule, pair.name, coarser(reference.dtype, candidate.dtype), spec_file),
+        floors,
+        reference.name,
     )
-    measurement = measure(read_tensor(reference), read_tensor(candidate), tolerance)
+    arrays = in_one_dtype(read_tensor(reference), read_tensor(candidate))
+    measurement = measure(*arrays, tolerance)
     return judge_output(pair, tolerance, measurement, no_floor)
 
 
-def _unlike(pair: Pair) -> str:
+def _another_dtype(pair: Pair) -> str:
+    assert pair.reference is not None
+    assert pair.candidate is not None
+    return pair.reference.dtype if pair.reference.dtype != pair.candidate.dtype else ""
+
+
+def _unlike(pair: Pair, rule: Tolerance | None) -> str:
     """Why the two tensors of a pair can't be compared; empty when they can."""
     reference, candidate = pair.reference, pair.candidate
     if pair.problem:
@@ -103,7 +115,7 @@ def _unlike(pair: Pair) -> str:
     if reference is None or candidate is None:
         return f"missing in the {'reference' if reference is None else 'candidate'}"
     unlike = []
-    if reference.dtype != candidate.dtype:
+    if not may_differ(rule, reference.dtype, candidate.dtype):
         unlike.append(f"the reference is {reference.dtype}, the candidate {candidate.dtype}")
     if reference.shape != candidate.shape:
         unlike.append(

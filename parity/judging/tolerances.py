@@ -94,7 +94,12 @@ def applied(rule: Tolerance, name: str, dtype: str, spec_file: str = "") -> Tole
 
 def _exact(rule: Tolerance) -> Tolerance:
     return Tolerance(
-        pattern=rule.pattern, line=rule.line, column=rule.column, exact=True, equal_nan=rule.equal_nan
+        pattern=rule.pattern,
+        line=rule.line,
+        column=rule.column,
+        exact=True,
+        equal_nan=rule.equal_nan,
+        dtype=rule.dtype,
     )
 
 

@@ -17,6 +17,8 @@ MODEL = "model"  # the component of a suite that declares none
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
 
 Exporter = Literal["torchscript", "dynamo"]
+Variant = Literal["compile", "autocast-bfloat16", "autocast-float16"]
+"""How PyTorch runs a module other than as it is."""
 Optimization = Literal["disable_all", "basic", "extended", "layout", "all"]
 
 
@@ -44,10 +46,11 @@ class ComponentJob(Record):
     """One PyTorch module and the ONNX file that stands for it."""
 
     name: str
-    model: ModelJob
+    model: ModelJob | None  # None where no comparison of the suite has torch
     onnx: str
     export: ExportJob | None = None
     outputs: dict[str, str] = {}  # ONNX output -> path in the PyTorch result; empty: by order
+    cast_inputs: bool = False  # floats are rounded to the dtype that the file declares
 
 
 class Numerics(Record):
@@ -73,9 +76,11 @@ class Numerics(Record):
 class OnnxRuntimeOptions(Record):
     """The specification's `onnxruntime:` mapping; each wins over `Numerics`."""
 
+    provider: str | None = None  # OpenVINOExecutionProvider; None: the device's own
     optimization: Optimization | None = None
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
+    custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
 
 
 class LoadReference(Record, tag="load-reference"):
@@ -84,6 +89,19 @@ class LoadReference(Record, tag="load-reference"):
     device: str  # cpu, cuda:0
     numerics: Numerics
     base_dir: str  # the specification's folder: relative Python targets and imports start there
+    variant: Variant | None = None
+
+
+class LoadOnnxReference(Record, tag="load-onnx-reference"):
+    """An ONNX reference: its worker answers the other requests of a reference too, but for `ExportOnnx`."""
+
+    components: tuple[ComponentJob, ...]
+    pipeline: str | None
+    device: str
+    numerics: Numerics
+    options: OnnxRuntimeOptions
+    base_dir: str
+    candidates: dict[str, str] = {}  # component -> the candidate's ONNX file, which a diagnosis reads
 
 
 class Distribution(Record):
@@ -198,6 +216,7 @@ class StartCandidate(Record, tag="start-candidate"):
     numerics: Numerics
     options: OnnxRuntimeOptions
     base_dir: str
+    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not kept
 
 
 class OpenSession(Record, tag="open-session"):
@@ -228,6 +247,7 @@ class MeasureLatency(Record, tag="measure-latency"):
 
 ReferenceRequest = (
     LoadReference
+    | LoadOnnxReference
     | MaterializeSet
     | MaterializeProvider
     | RunReference

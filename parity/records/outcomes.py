@@ -9,6 +9,7 @@ from typing import Literal
 
 from .diagnosis import Cause, Diagnosis, Divergence, ModuleErrors
 from .jobs import StageCall
+from .placement import Placement
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
 Setting = str | int | float | bool | None
@@ -21,6 +22,7 @@ class Loaded(Record, tag="loaded"):
     versions: dict[str, str]
     device: str  # as the framework names it: cpu, NVIDIA H200
     notes: tuple[str, ...] = ()  # what a user should know: modules that had to be put in eval mode, ...
+    placements: tuple[Placement, ...] = ()  # of sessions that loading has opened: of an ONNX reference
 
 
 class Materialized(Record, tag="materialized"):
@@ -33,6 +35,7 @@ class SessionOpened(Record, tag="session-opened"):
     outputs: tuple[ValueInfo, ...]
     settings: dict[str, Setting]  # as the session reports them
     providers: tuple[str, ...]
+    placement: Placement | None = None
 
 
 class Exported(Record, tag="exported"):
@@ -43,13 +46,17 @@ class Exported(Record, tag="exported"):
 
 
 class Ran(Record, tag="ran"):
-    """`calls` of components, and the chain's `outputs`; without a chain, None."""
+    """`calls` of components, and the chain's `outputs`; without a chain, None.
+
+    `placements` are those of sessions that ran for the first time, with what crosses between providers.
+    """
 
     calls: tuple[StageCall, ...]
     outputs: tuple[TensorRecord, ...] | None
     seconds: float
     peak_rss_bytes: int  # of the worker process during this run
     peak_device_bytes: int | None = None  # allocated on the accelerator by PyTorch; None on the CPU
+    placements: tuple[Placement, ...] = ()
 
 
 class Latency(Record, tag="latency"):
@@ -123,6 +130,7 @@ class Failed(Record, tag="failed"):
     problem: str
     fix: str = ""
     detail: str = ""  # traceback or the library's own words
+    causes: tuple[Cause, ...] = ()  # tensors on another device
 
 
 class Crashed(Record, tag="crashed"):

@@ -14,9 +14,10 @@ from .jobs import (
     FileInputs,
     GeneratedInputs,
     Numerics,
-    OnnxRuntimeOptions,
 )
+from .placement import PlacementRule
 from .results import Tolerance
+from .sides import Comparison
 from .tensors import Record
 
 
@@ -48,6 +49,7 @@ class LatencyPlan(Record):
     runs: int
 
 
+SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification does not know
 DiagnoseWhen = Literal["on-failure", "always", "never"]
 
 
@@ -64,16 +66,17 @@ class SuitePlan(Record):
     base_dir: str
     components: tuple[ComponentJob, ...]
     pipeline: str | None
-    devices: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
     inputs: tuple[PlannedSet, ...] | ProviderPlan
     numerics_name: str  # strict, default, or "strict with tf32=true"
     numerics: Numerics
-    options: OnnxRuntimeOptions
     tolerances: dict[str, tuple[Tolerance, ...]]
     limits: Limits
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    placement: PlacementRule = "warn"
+    save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -90,6 +93,6 @@ class SuitePlan(Record):
         return f"{self.spec_file}:{line}:{column}"
 
 
-def case_id(suite: str, device: str, input_set: str, subject: str) -> str:
-    """The stable name of one comparison; it holds no measured value."""
-    return f"{suite}/{device}/{input_set}/{subject}"
+def case_id(suite: str, label: str, input_set: str, subject: str) -> str:
+    """The stable name of one case of a comparison; it holds no measured value."""
+    return f"{suite}/{label}/{input_set}/{subject}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .diagnosis import Diagnosis, ModuleErrors
+from .diagnosis import Cause, Diagnosis, ModuleErrors
 from .outcomes import Setting
+from .placement import Placement
 from .tensors import Record, TensorRecord
 
 SCHEMA_VERSION = 1
@@ -37,6 +38,7 @@ class Tolerance(Record):
     noise_floor: float | None = None  # of this output on these inputs; None: not asked for, or not measured
     exact: bool | None = None
     equal_nan: bool = False
+    dtype: Literal["same", "any"] = "same"  # any: two float dtypes are compared by value
 
 
 class Element(Record):
@@ -96,7 +98,8 @@ class OutputResult(Record):
     name: str
     status: Status
     reference_path: str = ""
-    dtype: str = ""
+    dtype: str = ""  # of the candidate
+    reference_dtype: str = ""  # where the reference's is another, and the two are compared all the same
     shape: tuple[int, ...] = ()
     max_abs: float | None = None
     factor: float | None = None  # the worst check's; None: infinite, or nothing was measured
@@ -110,11 +113,12 @@ class OutputResult(Record):
 class Problem(Record):
     """Why a case, or a whole suite, could not be judged."""
 
-    kind: str  # specification, model, onnx, input, device, user-code, crash, timeout, memory, tool
+    kind: str  # specification, model, onnx, input, device, placement, user-code, crash, timeout, ...
     message: str
     at: str = ""
     fix: str = ""
     detail: str = ""  # tail of stderr, or a traceback
+    causes: tuple[Cause, ...] = ()  # where one is known: tensors on another device
 
 
 class SidePerformance(Record):
@@ -128,10 +132,10 @@ class SidePerformance(Record):
 
 
 class CaseResult(Record):
-    id: str  # stable: suite/device/input set/subject
+    id: str  # stable: suite/comparison/input set/subject
     suite: str
     subject: str  # a component's name, or "pipeline" for the chain, or "model"
-    device: str
+    device: str  # of the candidate
     reference: str  # torch@cpu
     candidate: str  # onnxruntime@cpu
     input_set: str
@@ -151,6 +155,7 @@ class SideSettings(Record):
     settings: dict[str, Setting]
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
+    placements: tuple[Placement, ...] = ()  # of each ONNX Runtime session
 
 
 class SuiteResult(Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .outcomes import Exported, Latency, Loaded, NoiseFloors, Ran, SessionOpened, Unanswered
+from .sides import Comparison
 from .tensors import InputSet, Record
 
 
@@ -22,13 +23,13 @@ class SetRun(Record):
     seconds: float = 0.0
 
 
-class DeviceRun(Record):
-    """One suite on one device.
+class ComparisonRun(Record):
+    """One comparison of one suite.
 
     `sets` is empty when not even the input sets could be had; then `blocked` says why.
     """
 
-    device: str
+    comparison: Comparison
     reference: Loaded | Unanswered
     candidate: Loaded | Unanswered
     sessions: dict[str, SessionOpened | Unanswered]

@@ -20,8 +20,8 @@ from .selection import OutputRow
 UNKNOWN = "unknown"
 NO_LEG = "no leg"  # stands out
 MEANING = {
-    "export": "export error: the ONNX graph computes something else than the module",
-    "reference": "reference rounding: PyTorch's own arithmetic",
+    "export": "export error: the ONNX graph computes something else than the reference",
+    "reference": "reference rounding: the reference's own arithmetic",
     "runtime": "runtime error: ONNX Runtime's kernels or graph optimizers",
     "repeatability": "not repeatable: two runs of one side on the same inputs differ",
     NO_LEG: "no leg stands out",

@@ -206,7 +206,10 @@ def _performance_table(rows: list[selection.PerformanceRow]) -> Table:
     several = len({row.pair for row in rows}) > 1
     for row in rows:
         table.add_row(
-            _line("  ", visible(row.subject), f"  {visible(str(row.pair))}" if several else ""),
+            # Pairs may differ in their last characters alone.
+            Text(
+                f"  {visible(row.subject)}{f'  {visible(str(row.pair))}' if several else ''}", overflow="fold"
+            ),
             Text(figures.milliseconds(row.reference.latency_ms)),
             Text(figures.milliseconds(row.candidate.latency_ms)),
             Text(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),

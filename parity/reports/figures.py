@@ -148,6 +148,8 @@ def tolerance(value: Tolerance | None) -> str:
         criteria.append(f"snr ≥ {limit(value.snr_db)} dB")
     if value.equal_nan:
         criteria.append("equal NaN")
+    if value.dtype == "any":
+        criteria.append("any float dtype")
     return ", ".join(criteria) or MISSING
 
 

@@ -59,10 +59,16 @@ def render(report: Report) -> str:
 
 
 def _finished(suite: TestSuite, duration_s: float) -> ET.Element:
-    """What junit-xml makes of a suite, mended: it adds `disabled`, leaves out a time of 0, rounds none."""
+    """What junit-xml makes of a suite, mended.
+
+    It adds `disabled`, leaves out a time of 0, rounds none, and puts a suite's output before its cases.
+    """
     element: ET.Element = suite.build_xml_doc()
     element.attrib.pop("disabled", None)
     element.set("time", f"{duration_s:.3f}")
+    for output in element.findall("system-out"):
+        element.remove(output)
+        element.append(output)
     for case in element.iter("testcase"):
         case.set("time", f"{float(case.get('time', '0')):.3f}")
     return element
@@ -79,9 +85,11 @@ def _suite(report: Report, name: str, found: _Suite) -> TestSuite:
     properties = {"specification": spec, "parity": report.tool_version}
     if records:
         properties["numerics"] = records[0].numerics
+    said = [f"{side.side}: {note}" for record in records for side in record.sides for note in side.notes]
     return TestSuite(
         visible(name, _NAME_LIMIT),
         cases,
+        stdout="\n".join(visible(note, TEXT_LIMIT) for note in dict.fromkeys(said)) or None,
         timestamp=visible(report.started_at),
         properties={key: visible(value) for key, value in properties.items()},
     )

@@ -203,7 +203,7 @@ def _all_outputs(rows: list[OutputRow]) -> Iterator[Section]:
     columns = [" ", *extra.names, "Output", "Max error", "Of tolerance", "Tolerance", "Type", *extra.after]
     lines = []
     for entry in selection.worst_first(rows):
-        kind = unbroken(prose(f"{entry.worst.dtype}{figures.bracketed(entry.worst.shape)}"))
+        kind = unbroken(prose(f"{wording.dtypes(entry.worst)}{figures.bracketed(entry.worst.shape)}"))
         cells = [_MARKS[entry.status], *_names(entry, extra), *_judged(entry)]
         lines.append(row([*cells, f"<code>{kind}</code>" if entry.worst.dtype else "", *extra.cells(entry)]))
     head = table(columns, ["Max error", "Of tolerance", "Input sets"])

@@ -95,13 +95,18 @@ def failed_checks(output: OutputResult) -> list[str]:
     return [f"{c.criterion}: {c.measured}, limit {c.limit}" for c in output.checks if not c.passed]
 
 
+def dtypes(output: OutputResult) -> str:
+    """``float32``; of two that are compared all the same ``float32 → float16``, reference → candidate."""
+    return " → ".join(filter(None, (output.reference_dtype, output.dtype)))
+
+
 def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     """All figures of an output, (name, text); a fact that does not apply has no text.
 
     `spec` is the specification's path, for the place of the tolerance.
     """
     measured, element, stated = output.measurement, worst_element(output), output.tolerance
-    told = [("tensor", f"{output.dtype} {figures.bracketed(output.shape)}" if output.dtype else "")]
+    told = [("tensor", f"{dtypes(output)} {figures.bracketed(output.shape)}" if output.dtype else "")]
     if element:
         told.append(("worst at", f"{figures.bracketed(element.index)}  {values(element)}"))
     if measured:

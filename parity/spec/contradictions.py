@@ -12,6 +12,7 @@ from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
 from parity.spec.places import Path
 from parity.spec.schema import Spec
+from parity.spec.side_checks import check_comparisons, needs_torch
 from parity.spec.tolerances import ToleranceSpec
 
 SETS_LIMIT = 10_000  # input sets of one specification
@@ -23,12 +24,13 @@ def contradictions(spec: Spec) -> Findings:
     """Everything in `spec` that contradicts something else in it."""
     yield from _subjects(spec)
     for name, component in (spec.components or {}).items():
-        yield from _component(("components", name), name, component)
+        yield from _component(("components", name), name, component, modules=needs_torch(spec))
     if spec.model is not None and spec.model.checkpoint_key is not None and spec.model.checkpoint is None:
         yield _key_without_checkpoint(("model", "checkpoint_key"))
     yield from _exports(spec)
     yield from _inputs(spec.inputs)
     yield from _devices(spec.devices)
+    yield from check_comparisons(spec)
     yield from _tolerances(("tolerances",), spec.tolerances)
 
 
@@ -39,7 +41,7 @@ def _subjects(spec: Spec) -> Findings:
             yield Finding(
                 ("pipeline",), "'pipeline' is given without 'components'", "add `components:`", on_key=True
             )
-        for name in ("model", "onnx"):
+        for name in ("model", "onnx") if needs_torch(spec) else ("onnx",):
             if getattr(spec, name) is None and spec.pipeline is None:
                 yield Finding(
                     (), f"{name!r} is missing", "give `model` and `onnx`, or `components` and `pipeline`"
@@ -54,12 +56,15 @@ def _subjects(spec: Spec) -> Findings:
         yield Finding(("components",), "'components' need a 'pipeline'", fix, on_key=True)
 
 
-def _component(path: Path, name: str, component: ComponentSpec) -> Findings:
+def _component(path: Path, name: str, component: ComponentSpec, *, modules: bool) -> Findings:
     if name in (MODEL, PIPELINE):
         yield Finding(
             path, f"a component can't be named {name!r}: reports use the name", "rename it", on_key=True
         )
-    if component.model.checkpoint_key is not None and component.model.checkpoint is None:
+    model = component.model
+    if model is None and modules:
+        yield Finding(path, "'model' is missing", "add `model: {target: model.py:build}`", on_key=True)
+    if model is not None and model.checkpoint_key is not None and model.checkpoint is None:
         yield _key_without_checkpoint((*path, "model", "checkpoint_key"))
     yield from _tolerances((*path, "tolerances"), component.tolerances)
 
@@ -145,11 +150,14 @@ def _devices(devices: tuple[str, ...]) -> Findings:
 def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings:
     for pattern, tolerance in tolerances.items():
         here = (*path, pattern)
-        given = tolerance.model_fields_set - {"exact", "equal_nan"}
+        given = tolerance.model_fields_set - {"exact", "equal_nan", "dtype"}
         if tolerance.exact and given:
             names = ", ".join(sorted(given))
             problem = f"'exact: true' contradicts {names}"
             yield Finding((*here, "exact"), problem, "keep the one that is meant", on_key=True)
+        if tolerance.dtype == "any" and tolerance.ulp is not None:
+            problem, fix = "'ulp' has no meaning with `dtype: any`", "it counts in units of one dtype"
+            yield Finding((*here, "ulp"), problem, fix, on_key=True)
         shares = [float(share) for share in tolerance.quantile or {}]
         if len(set(shares)) < len(shares):
             yield Finding(

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from parity.errors import SpecError
 from parity.spec import unsupported
+from parity.spec.comparisons import ComparisonSpec, SideSpec
 from parity.spec.inputs import InputsSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
@@ -35,6 +36,8 @@ _SECTIONS: dict[type[BaseModel], str] = {
     ExportSpec: "export",
     ComponentSpec: "components-and-pipeline",
     InputsSpec: "inputs",
+    ComparisonSpec: "comparisons",
+    SideSpec: "sides",
     TensorSpec: "generated-tensors",
     NumericsSpec: "numerics",
     ToleranceSpec: "tolerances",

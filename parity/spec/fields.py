@@ -114,6 +114,16 @@ def _option(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
+def _switch_or_folder(value: object) -> object:
+    if isinstance(value, Ambiguous):
+        raise wrong(
+            f"{value!r} without quotes may be a folder or a truth value", "write true or false, or quote it"
+        )
+    if isinstance(value, bool) or (isinstance(value, str) and value):
+        return value
+    raise wrong(f"{value!r} is neither a switch nor a folder", "write true, false or the path of a folder")
+
+
 def _config(value: object) -> object:
     if isinstance(value, str) and value:
         return str(value)
@@ -219,6 +229,8 @@ Share = Annotated[str, AfterValidator(_share)]
 Option = Annotated[str, BeforeValidator(_option, json_schema_input_type=str | int | float | bool)]
 FreeMapping = Annotated[dict[str, Any], AfterValidator(plain_data)]
 Config = Annotated[str | dict[str, Any], PlainValidator(_config, json_schema_input_type=str | dict[str, Any])]
+SwitchOrFolder = Annotated[bool | str, PlainValidator(_switch_or_folder, json_schema_input_type=bool | str)]
+AnyTexts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])]
 Texts = Annotated[
     tuple[Text, ...],
     Field(min_length=1),

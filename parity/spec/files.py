@@ -25,14 +25,26 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
     if spec.onnx is not None:
         yield from _onnx(("onnx",), spec.onnx, base)
     for name, component in (spec.components or {}).items():
-        yield from _model(("components", name, "model"), component.model, base)
+        if component.model is not None:
+            yield from _model(("components", name, "model"), component.model, base)
         yield from _onnx(("components", name, "onnx"), component.onnx, base)
+    for index, each in enumerate(spec.comparisons or ()):
+        for role in ("reference", "candidate"):
+            for name, path in (getattr(each, role).onnx or {}).items():
+                yield from _file(("comparisons", index, role, "onnx", name), path, base)
     if spec.pipeline is not None:
         yield from _target(("pipeline",), spec.pipeline, base)
     if spec.inputs.provider is not None:
         yield from _target(("inputs", "provider"), spec.inputs.provider, base)
+    yield from _libraries(spec, base)
     for index, pattern in enumerate(spec.inputs.files or ()):
         yield from _inputs(("inputs", "files", index), pattern, base)
+
+
+def _libraries(spec: Spec, base: FilePath) -> Iterator[Finding]:
+    for index, library in enumerate(spec.onnxruntime.custom_ops):
+        look = _target if ":" in library else _file
+        yield from look(("onnxruntime", "custom_ops", index), library, base)
 
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:

@@ -87,7 +87,11 @@ Outputs = Annotated[dict[Text, Text], Field(min_length=1)]
 class ComponentSpec(SpecModel):
     """One of several models that are judged together."""
 
-    model: ModelSpec = Field(description="The reference.", examples=[{"target": "model.py:build_encoder"}])
+    model: ModelSpec | None = Field(
+        None,
+        description="The reference. May be left out where no comparison has torch.",
+        examples=[{"target": "model.py:build_encoder"}],
+    )
     onnx: Onnx = Field(
         description="The candidate: the path of an ONNX file, or a mapping.",
         examples=["build/encoder.onnx"],

@@ -11,7 +11,9 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from parity.records.placement import PlacementRule
 from parity.records.plan import DiagnoseWhen
+from parity.spec.comparisons import ComparisonSpec
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
 from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
@@ -30,7 +32,9 @@ class Spec(SpecModel):
         examples=["centerpoint"],
     )
     model: ModelSpec | None = Field(
-        None, description="The reference.", examples=[{"target": "model.py:build"}]
+        None,
+        description="The reference. May be left out where no comparison has torch.",
+        examples=[{"target": "model.py:build"}],
     )
     onnx: Onnx | None = Field(
         None,
@@ -60,6 +64,12 @@ class Spec(SpecModel):
         description="Both sides run on each of these: cpu, cuda, cuda:N.",
         examples=[["cpu", "cuda:0"]],
     )
+    comparisons: Annotated[tuple[ComparisonSpec, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Instead of `devices`: pairs of sides, each torch[+variant]@device, "
+        "onnxruntime[+provider]@device, or a mapping.",
+        examples=[[{"reference": "torch@cpu", "candidate": "onnxruntime@cuda:0"}]],
+    )
     numerics: Annotated[NumericsSpec, TextFor("preset", get_args(Preset))] = Field(
         default_factory=NumericsSpec,
         description="strict, default, or a mapping of single settings over one of them.",
@@ -75,6 +85,12 @@ class Spec(SpecModel):
         default_factory=OnnxRuntimeSpec,
         description="Options of ONNX Runtime.",
         examples=[{"optimization": "disable_all"}],
+    )
+    placement: PlacementRule = Field(
+        "warn",
+        description="Nodes that the requested execution provider did not take: a note in every report, cases "
+        "that are not judged, or nothing.",
+        examples=["strict"],
     )
     limits: LimitsSpec = Field(
         default_factory=LimitsSpec,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parity.records.jobs import Optimization
-from parity.spec.fields import ByteSize, Option, SpecModel, Text
+from parity.spec.fields import AnyTexts, ByteSize, Option, SpecModel, SwitchOrFolder, Text
 
 Preset = Literal["strict", "default"]
 
@@ -76,6 +76,18 @@ class OnnxRuntimeSpec(SpecModel):
         default_factory=dict,
         description="Configuration entries of the session.",
         examples=[{"session.intra_op.allow_spinning": "0"}],
+    )
+    custom_ops: AnyTexts = Field(
+        (),
+        description="Libraries of custom operators: files, or package.module:callable that returns the path "
+        "of one.",
+        examples=[["build/libops.so", "onnxruntime_extensions:get_library_path"]],
+    )
+    save_optimized: SwitchOrFolder = Field(
+        False,
+        description="Keep each graph as ONNX Runtime has optimized it: `true` in the report directory, or "
+        "a folder.",
+        examples=[True, "build/optimized"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -69,6 +69,12 @@ class ToleranceSpec(SpecModel):
     )
     equal_nan: bool = Field(
         False, description="NaN meets NaN. Otherwise any NaN is a failure.", examples=[True]
+    )
+    dtype: Literal["same", "any"] = Field(
+        "same",
+        description="`any`: two float dtypes are compared by value, with the defaults of the coarser. "
+        "Otherwise another dtype is a failure.",
+        examples=["any"],
     )
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 # Model of the schema -> its keys -> what to do meanwhile.
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
-        "comparisons": "leave it out: both sides run on each of `devices`",
-        "placement": "leave it out",
         "baseline": "leave it out",
         "loop": "leave it out; a `pipeline` may call a component many times",
         "match": "leave it out, and give each output a tolerance by its own name",
     },
     "ComponentSpec": {"loop": "leave it out; a `pipeline` may call a component many times"},
-    "OnnxRuntimeSpec": {"custom_ops": "leave it out: models with custom operators can't be run"},
     "PerformanceSpec": {
         "max_latency_ratio": "leave it out: latency is measured and reported, not judged",
         "max_memory_ratio": "leave it out: memory is measured and reported, not judged",

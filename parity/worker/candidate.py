@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from parity.artifacts import Array, read_tensor, write_tensor
 from parity.records.jobs import (
@@ -19,7 +21,9 @@ from parity.records.jobs import (
     StartCandidate,
 )
 from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
+from parity.records.placement import Placement
 from parity.records.tensors import TensorRecord
+from parity.worker.casting import cast_feeds
 from parity.worker.problems import Unable
 from parity.worker.profiling import PeakMemory, time_runs
 
@@ -37,6 +41,7 @@ class CandidateSide:
         self._runtime: OnnxRuntime | None = None
         self._pipeline: OnnxPipeline | None = None
         self._sessions: dict[str, Session] = {}
+        self._placed: set[str] = set()  # components whose placement has been answered
 
     def handle(self, request: Request) -> Answer:
         """Raises `Unable` when there is no answer."""
@@ -56,8 +61,10 @@ class CandidateSide:
 
     def _start(self, job: StartCandidate) -> Loaded:
         from parity.worker.backends.onnxruntime import OnnxRuntime
+        from parity.worker.backends.onnxruntime_custom_ops import with_libraries
 
-        self._job, self._sessions = job, {}
+        job = replace(job, options=with_libraries(job.options, job.base_dir))
+        self._job, self._sessions, self._placed = job, {}, set()
         self._runtime = runtime = OnnxRuntime(job.device, job.numerics, job.options)
         settings, versions = runtime.build, runtime.versions
         if job.pipeline is not None:
@@ -75,13 +82,15 @@ class CandidateSide:
         component = next((one for one in self._job.components if one.name == name), None)
         if component is None:
             raise Unable("tool", f"the candidate has no component {name!r}")
-        session = self._sessions[name] = self._runtime.open(component.onnx)
+        session = self._sessions[name] = self._runtime.open(component.onnx, name, self._job.save_optimized)
+        session.casts_inputs = component.cast_inputs
         return SessionOpened(
             component=name,
             inputs=session.inputs,
             outputs=session.outputs,
             settings=self._runtime.settings(session),
             providers=session.providers,
+            placement=session.placement,
         )
 
     def _run(self, job: RunCandidate) -> Ran:
@@ -94,7 +103,7 @@ class CandidateSide:
             done: dict[tuple[str, int], StageCall] = {}
             if self._pipeline is not None:
                 chain, done = self._pipeline.run(job.inputs, job.calls, folders)
-                outputs = _write(directory / "pipeline", chain)
+                outputs = write_outputs(directory / "pipeline", chain)
             calls = tuple(
                 done.get((call.component, call.index))
                 or self._run_alone(call, folders[call.component, call.index])
@@ -105,13 +114,28 @@ class CandidateSide:
             outputs=outputs,
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
+            placements=tuple(self._placements(job.calls, job.case)),
         )
+
+    def _placements(self, calls: tuple[StageCall, ...], case: str) -> Iterator[Placement]:
+        """Of the components that have run for the first time: only a run has shapes."""
+        for call in calls:
+            if call.component in self._placed:
+                continue
+            self._placed.add(call.component)
+            session = self._session(call.component)
+            assert self._runtime is not None
+            shapes = {tensor.name: tensor.shape for tensor in call.inputs}
+            names = _names(session, call.inputs, call.component)
+            yield self._runtime.placement(
+                session, {wanted: shapes[given] for wanted, given in names.items()}, case
+            )
 
     def _run_alone(self, call: StageCall, folder: Path) -> StageCall:
         """One component on the very inputs that the reference's component had."""
         session = self._session(call.component)
-        feeds = _read(session, call.inputs, call.component)
-        outputs = _write(folder, session.run(feeds))
+        feeds = read_inputs(session, call.inputs, call.component)
+        outputs = write_outputs(folder, session.run(feeds))
         return StageCall(component=call.component, index=call.index, inputs=call.inputs, outputs=outputs)
 
     def _diagnose(self, request: DiagnoseRuntime) -> DiagnosedRuntime:
@@ -120,7 +144,7 @@ class CandidateSide:
 
         session = self._session(request.component)
         assert self._job is not None
-        feeds = _read(session, request.call.inputs, request.component)
+        feeds = read_inputs(session, request.call.inputs, request.component)
         with workspace() as folder:
             backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
             return diagnose_call(request, session.path, feeds, backend)
@@ -130,7 +154,7 @@ class CandidateSide:
             run, synchronize = self._pipeline.prepare(job.inputs)
             return time_runs(run, synchronize, job.warmup, job.runs, job.budget_s)
         session = self._session(MODEL)
-        run = session.prepare(_read(session, job.inputs.tensors, MODEL))
+        run = session.prepare(read_inputs(session, job.inputs.tensors, MODEL))
         return time_runs(run, lambda: None, job.warmup, job.runs, job.budget_s)
 
     def _session(self, component: str) -> Session:
@@ -139,13 +163,19 @@ class CandidateSide:
         return self._sessions[component]
 
 
-def _read(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
+def read_inputs(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, Array]:
     """The saved tensors by the names of the session's inputs."""
-    whose = "the model" if component == MODEL else f"component {component!r}"
-    names = session.names_for([tensor.name for tensor in tensors], whose)
+    names = _names(session, tensors, component)
     by_name = {tensor.name: read_tensor(tensor) for tensor in tensors}
-    return {wanted: by_name[given] for wanted, given in names.items()}
+    feeds = {wanted: by_name[given] for wanted, given in names.items()}
+    return cast_feeds(feeds, session.inputs) if session.casts_inputs else feeds
 
 
-def _write(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+def _names(session: Session, tensors: tuple[TensorRecord, ...], component: str) -> dict[str, str]:
+    whose = "the model" if component == MODEL else f"component {component!r}"
+    return session.names_for([tensor.name for tensor in tensors], whose)
+
+
+def write_outputs(folder: Path, outputs: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+    """Saves outputs in a folder, in their order."""
     return tuple(write_tensor(folder, name, array) for name, array in outputs.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from parity import driver
-from parity.diagnosis.reference_leg.devices import misplaced
+from parity.diagnosis.reference_leg.devices import met_on_two_devices, misplaced
 from parity.records.jobs import ModelJob
 from parity.registry import LOADERS, resolve
 from parity.worker.checkpoints import load_checkpoint
@@ -22,6 +22,7 @@ _TWO_DEVICES = (
     "to be on the same device",
     "device type at start of DeviceGuard",
     "is not on the expected device",
+    "to have the same device type",
 )
 
 
@@ -106,20 +107,19 @@ def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str
     """
     with running(f"moving {whose} to {device}", device):
         module.to(device)
-    named = [*module.named_parameters(), *module.named_buffers()]
-    elsewhere = [f"{name} ({tensor.device})" for name, tensor in named if tensor.device != device]
-    if elsewhere:
+    found = misplaced(module, device)
+    held = [each for each in found if each.kind != "attribute"]
+    if held:
         raise Unable(
             "model",
-            f"{_listed(elsewhere)} of {whose} did not move to {device}",
+            f"{_listed([each.message for each in held])}: {whose} did not move to {device}",
             fix="a module that overrides .to() or _apply() must move its parameters and buffers",
+            causes=tuple(each.cause for each in held[:_SHOWN]),
         )
-    stray = [each.name for each in misplaced(module, device)]
-    if not stray:
+    if not found:
         return ()
-    return (
-        f"{whose}: {_listed(stray)}: not on {device}; tensors that are no buffers don't move with the module",
-    )
+    strays = _listed([each.message for each in found])
+    return (f"{whose}: {strays}; tensors that are no buffers don't move with the module",)
 
 
 def enforce_eval(module: torch.nn.Module, whose: str) -> tuple[str, ...]:
@@ -162,13 +162,25 @@ def running(doing: str, device: torch.device, module: torch.nn.Module | None = N
                 fix="use smaller inputs, or a device with more memory",
                 detail=error.detail,
             ) from cause
-        if any(said in str(cause) for said in _TWO_DEVICES):
-            found = misplaced(module, device) if module is not None else []
-            error.fix = "; ".join(f"{each.message}: {each.remedy}" for each in found[:_SHOWN]) or (
-                "make tensors on the device of the inputs, and register constants with register_buffer "
-                "so that they move with the module"
-            )
+        if cause is not None and any(said in str(cause) for said in _TWO_DEVICES):
+            _name_tensors(error, cause, device, module)
         raise
+
+
+def _name_tensors(
+    error: Unable, cause: BaseException, device: torch.device, module: torch.nn.Module | None
+) -> None:
+    """Says which tensors were on another device: PyTorch names an argument of the operation at most."""
+    found = met_on_two_devices(cause, module, device)[:_SHOWN] if module is not None else []
+    if not found:
+        error.fix = (
+            "make tensors on the device of the inputs, and register constants with register_buffer "
+            "so that they move with the module"
+        )
+        return
+    error.problem = f"{error.problem.rstrip('!.')}; {'; '.join(each.message for each in found)}"
+    error.fix = "; ".join(dict.fromkeys(each.remedy for each in found))
+    error.causes = tuple(each.cause for each in found)
 
 
 def _why_no_cuda() -> str:

@@ -52,6 +52,14 @@ def read_signature(path: str) -> tuple[tuple[ValueInfo, ...], tuple[ValueInfo, .
     return inputs, outputs
 
 
+def external_bytes(path: str) -> int:
+    """Bytes that the tensors of an ONNX file have in other files; it is one that `read_signature` took."""
+    from onnx.external_data_helper import uses_external_data
+
+    model = _load(Path(path))
+    return sum(_byte_size(tensor) for tensor in _all_tensors(model) if uses_external_data(tensor))
+
+
 def dtype_name(code: int) -> str:
     """The project's dtype name of an ONNX element type: 1 is ``float32``, 16 ``bfloat16``."""
     import onnx

@@ -13,10 +13,11 @@ import torch
 from parity.artifacts import Array, read_tensor, write_tensor
 from parity.records.jobs import Numerics, StageCall
 from parity.records.outcomes import Setting
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics as torch_numerics
 from parity.worker.backends.onnxruntime_session import Session
-from parity.worker.flattening import flatten
+from parity.worker.casting import is_float
+from parity.worker.flattening import Leaf, flatten
 from parity.worker.modules import find_device, running, synchronize
 from parity.worker.problems import Unable
 from parity.worker.targets import import_target
@@ -65,13 +66,18 @@ class OnnxPipeline:
         taken = _Taken(calls, folders)
         tensors = self._tensors(inputs)
         versions = _versions(tensors)
-        leaves = flatten(self._call(dict(tensors), taken), origin="the pipeline")
+        outputs = _arrays(flatten(self._call(dict(tensors), taken), origin="the pipeline"))
         self._changes_inputs = _versions(tensors) != versions
-        outputs = {
-            name: to_numpy(leaf, name) if isinstance(leaf, torch.Tensor) else leaf
-            for name, leaf in leaves.items()
-        }
         return outputs, taken.calls
+
+    def record(self, inputs: InputSet, directory: Path) -> tuple[dict[str, Array], tuple[StageCall, ...]]:
+        """The chain's flattened outputs, and every call of a stage, with its tensors saved."""
+        recorder = _Recorder(directory)
+        tensors = self._tensors(inputs)
+        versions = _versions(tensors)
+        outputs = _arrays(flatten(self._call(dict(tensors), recorder), origin="the pipeline"))
+        self._changes_inputs = _versions(tensors) != versions
+        return outputs, tuple(recorder.calls)
 
     def prepare(self, inputs: InputSet) -> tuple[Callable[[], object], Callable[[], None]]:
         """A run to be timed, and what waits for the device; nothing is saved."""
@@ -151,7 +157,16 @@ class _Stage:
         feeds = {**by_position, **named}
         for name, tensor in feeds.items():
             self._check(name, tensor)
-        return feeds
+        return self._cast(feeds) if self._session.casts_inputs else feeds
+
+    def _cast(self, feeds: Tensors) -> Tensors:
+        wanted = {value.name: value.dtype for value in self._session.inputs}
+        return {
+            name: tensor.to(getattr(torch, wanted[name]))
+            if tensor.is_floating_point() and is_float(wanted[name])
+            else tensor
+            for name, tensor in feeds.items()
+        }
 
     def _check(self, name: str, tensor: object) -> None:
         """The session reads memory by its address, so it must be what the session takes it for."""
@@ -190,11 +205,40 @@ class _Taken:
             component=call.component,
             index=call.index,
             inputs=call.inputs,
-            outputs=tuple(
-                write_tensor(self._folders[key], name, to_numpy(tensor, name))
-                for name, tensor in outputs.items()
-            ),
+            outputs=_saved(self._folders[key], outputs),
         )
+
+
+class _Recorder:
+    """Watches the stages of a chain, and saves every call: these are the reference's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.calls: list[StageCall] = []
+        self._directory = directory
+
+    def __call__(self, session: Session, component: str, inputs: Tensors, outputs: Tensors) -> None:
+        del session
+        folder = self._directory / f"call-{len(self.calls)}"
+        index = sum(call.component == component for call in self.calls)
+        self.calls.append(
+            StageCall(
+                component=component,
+                index=index,
+                inputs=_saved(folder / "inputs", inputs),
+                outputs=_saved(folder / "outputs", outputs),
+            )
+        )
+
+
+def _saved(folder: Path, tensors: Tensors) -> tuple[TensorRecord, ...]:
+    return tuple(write_tensor(folder, name, to_numpy(tensor, name)) for name, tensor in tensors.items())
+
+
+def _arrays(leaves: Mapping[str, Leaf]) -> dict[str, Array]:
+    return {
+        name: to_numpy(leaf, name) if isinstance(leaf, torch.Tensor) else leaf
+        for name, leaf in leaves.items()
+    }
 
 
 def _same_inputs(session: Session, call: StageCall, inputs: Tensors) -> bool:

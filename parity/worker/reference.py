@@ -88,8 +88,10 @@ class ReferenceSide:
         components: dict[str, ReferenceComponent] = {}
         notes: list[str] = []
         for one in job.components:
+            if one.model is None:
+                raise Unable("tool", f"component {one.name!r} has no PyTorch model")
             module, about = build_module(one.model, base_dir)
-            component = components[one.name] = ReferenceComponent(one, module, device)
+            component = components[one.name] = ReferenceComponent(one, module, device, job.variant)
             notes += about
             notes += enforce_eval(module, component.whose)
             notes += move(module, device, component.whose)

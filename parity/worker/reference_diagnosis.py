@@ -20,6 +20,7 @@ from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors
+from parity.worker.casting import cast_feeds
 from parity.worker.evaluated import Evaluated
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
@@ -88,7 +89,8 @@ class CallDiagnosis:
         """Every evaluation, one after the other; traces are kept beside them."""
         again = self._evaluate("run again", self._reference)
         with numerics.strict() as others_in_force:
-            strict = self._evaluate("run under strict numerics", self._reference) if others_in_force else None
+            differs = others_in_force or self._component.variant is not None
+            strict = self._evaluate("run under strict numerics", self._plain) if differs else None
         reference64 = self._evaluate("evaluated in float64", self._reference64)
         candidate64 = self._evaluate("evaluated in float64", self._candidate64)
         if self._component.device.type == "cuda":
@@ -121,9 +123,12 @@ class CallDiagnosis:
         found = attempt(evaluation, done, self._component.whose, self._component.device)
         return dict.fromkeys(self._wanted, found) if isinstance(found, str) else found
 
-    def _reference(self) -> _ByOutput:
-        tensors = self._inputs()
-        leaves = self._component.run(self._component.bind(tensors), tensors)
+    def _plain(self) -> _ByOutput:
+        return self._reference(self._component.plain)
+
+    def _reference(self, component: ReferenceComponent | None = None) -> _ByOutput:
+        component, tensors = component or self._component, self._inputs()
+        leaves = component.run(component.bind(tensors), tensors)
         self._result_paths = tuple(leaves)
         if self._by_onnx_name:
             named = self._component.by_onnx_name(dict(leaves))
@@ -167,7 +172,9 @@ class CallDiagnosis:
         records = {record.name: record for record in self._request.call.inputs}
         if not set(declared) <= set(records) and len(declared) == len(records):
             records = dict(zip(declared, records.values(), strict=True))
-        return {name: read_tensor(record) for name, record in records.items()}
+        feeds = {name: read_tensor(record) for name, record in records.items()}
+        inputs, _ = self._component.signature or ((), ())
+        return cast_feeds(feeds, inputs)
 
     def _arrays(self, leaves: Mapping[str, Leaf]) -> _ByOutput:
         named = self._component.by_onnx_name(dict(leaves)) if self._by_onnx_name else leaves

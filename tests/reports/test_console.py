@@ -71,7 +71,7 @@ def test_a_diagnosed_block_tells_the_budget_in_ten_lines() -> None:
     assert (
         "budget       export 0.00201 (96.5 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5  runtime 2.04e-5" in said
     )
-    assert "mostly       export error: the ONNX graph computes something else than the module" in said
+    assert "mostly       export error: the ONNX graph computes something else than the reference" in said
     assert "noise        38.7 x the float32 noise floor of 5.20e-5" in said
     chain = text[text.index("✗ pipeline / heatmap") :].split("\n\n")[0]
     assert "budget" not in chain
@@ -105,7 +105,7 @@ def test_twelve_outputs_of_one_cause_are_told_once_on_one_screen() -> None:
         "│ likewise     heatmap 296 x, height 142 x, rot 132 x, dim 98.0 x, reg 57.2 x",
         "│ budget       export 0.201 (> 99.9 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5  runtime 2.04e-5  "
         "repeatability 0",
-        "│ mostly       export error: the ONNX graph computes something else than the module",
+        "│ mostly       export error: the ONNX graph computes something else than the reference",
         "│ noise        3,865 x the float32 noise floor of 5.20e-5",
         "│ starts at    backbone.blocks.1.4 (BatchNormalization, model.py:31)",
         "│ node         /backbone/blocks.1/blocks.1.4/BatchNormalization",

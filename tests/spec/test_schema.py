@@ -20,6 +20,8 @@ WRONG = {
     "unknown-nested": ("tolerances: {y: {atoll: 1}}", 18, ["unknown key 'atoll'"], ["did you mean 'atol'?"]),
     "key-of-another": ("samples: 3", 1, ["unknown key 'samples'"], ["under 'inputs'"]),
     "key-of-none": ("zzz: 3", 1, ["unknown key 'zzz'"], ["version, name, model"]),
+    "switch-or-folder": ("onnxruntime: {save_optimized: 3}", 31, ["3 is neither"], ["a folder"]),
+    "ambiguous-folder": ("onnxruntime: {save_optimized: yes}", 31, ["may be a folder"], ["quote it"]),
     "number-as-text": ("tolerances: {y: {atol: '1e-4'}}", 24, ["a number", "text '1e-4'"], ["atol: 0.0001"]),
     "truth-as-number": ("tolerances: {y: {atol: true}}", 24, ["a number", "the truth value true"], ["atol:"]),
     "yes-as-truth": ("tolerances: {y: {equal_nan: yes}}", 29, ["true or false", "'yes'"], ["true"]),
@@ -127,7 +129,6 @@ LATER_LINES = {
     "Spec": "{key}: 1",
     "ToleranceSpec": "tolerances: {{'*': {{{key}: 1}}}}",
     "PerformanceSpec": "performance: {{{key}: 1}}",
-    "OnnxRuntimeSpec": "onnxruntime: {{{key}: []}}",
 }
 
 

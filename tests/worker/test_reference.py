@@ -528,6 +528,6 @@ class Net(nn.Module):
 build = Net
 """
         project = Project(tmp_path, source)
-        assert "weights: not on cuda:0" in project.load(device="cuda:0").notes[0]
+        assert "weights, a plain tensor attribute of shape" in project.load(device="cuda:0").notes[0]
 
         assert "register_buffer" in unable(lambda: project.run(x=X)).fix

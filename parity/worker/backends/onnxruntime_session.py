@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parity.artifacts import Array, dtype_name
+from parity.records.placement import Placement
 from parity.records.tensors import ValueInfo
 from parity.worker import onnx_files
 from parity.worker.backends.onnxruntime_errors import explained
@@ -24,6 +25,8 @@ _HOST: Device = ("cpu", 0)
 class Session:
     """A session on the file at `path`; `inputs` and `outputs` are what the file declares, in its order.
 
+    `placement` says which execution provider runs each node.
+
     Every run raises `Unable`: ``specification`` for an input of another dtype or shape than declared,
     ``onnx`` when ONNX Runtime fails.
     """
@@ -35,8 +38,11 @@ class Session:
         inputs: tuple[ValueInfo, ...],
         outputs: tuple[ValueInfo, ...],
         device: Device,
+        placement: Placement,
     ) -> None:
         self.native, self.path, self.inputs, self.outputs = native, path, inputs, outputs
+        self.placement = placement
+        self.casts_inputs = False  # whether floats are rounded to the declared dtype before they are given
         self._device = device
         self._names = [output.name for output in outputs]
         kinds = [node.type for node in (*native.get_inputs(), *native.get_outputs())]
