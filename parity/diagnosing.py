@@ -125,6 +125,7 @@ def _diagnosed(
         candidate=tuple(theirs[output.name] for output in outputs),
         repeated=_repeated(call, outputs, again),
         matching=_groups(case),
+        passed=tuple(output.name for output in outputs if output.status == "passed"),
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
@@ -177,7 +178,11 @@ def _ask_runtime(
     request: Diagnose, found: Diagnosed, execution: Execution
 ) -> DiagnosedRuntime | Unanswered | None:
     """What the candidate's side finds about its leg; None where that is worth no look."""
-    worth = [name for name in request.outputs if found.diagnoses[name].is_worth_a_look("runtime")]
+    worth = [
+        name
+        for name in request.outputs
+        if found.diagnoses[name].is_worth_a_look("runtime", passed=name in request.passed)
+    ]
     if not worth:
         return None
     candidate = dict(zip(request.outputs, request.candidate, strict=True))

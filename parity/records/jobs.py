@@ -224,7 +224,8 @@ class Diagnose(Record, tag="diagnose"):
 
     `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
     `repeated` is the candidate's second run on the same inputs, or why there is none. `matching` has the
-    groups of outputs that are matched, each whole.
+    groups of outputs that are matched, each whole. `passed` are the outputs within their tolerance: these
+    are looked into only where a leg stands out from the noise.
     """
 
     component: str
@@ -234,6 +235,7 @@ class Diagnose(Record, tag="diagnose"):
     candidate: tuple[TensorRecord, ...]
     repeated: tuple[TensorRecord, ...] | str
     matching: tuple[MatchGroup, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 class MeasureNoise(Record, tag="measure-noise"):

@@ -15,7 +15,7 @@ from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
 from parity.diagnosis.aligning import aligned, graph_order
 from parity.diagnosis.budget import Result, Results, diagnose
-from parity.diagnosis.tracing import Trace, trace_graph, trace_module
+from parity.diagnosis.tracing import Sketch, Trace, trace_graph, trace_module
 from parity.records.jobs import Diagnose
 from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
@@ -58,6 +58,8 @@ class CallDiagnosis:
         self._result_paths: tuple[str, ...] = ()  # of the module, in its order
         self._module_trace: Trace | None = None
         self._graph_trace: Trace | None = None
+        self._memory: onnx64.Memory[Sketch] = onnx64.Memory()
+        self._autocast = True  # until it is known that there is none
 
     def run(self) -> Diagnosed:
         """The diagnosis of each output, and what the candidate's findings are completed with."""
@@ -71,8 +73,11 @@ class CallDiagnosis:
             results=results,
             module_trace=self._module_trace,
             graph_trace=self._graph_trace,
+            memory=self._memory,
             output_names=self._output_names(),
             graph_order=graph_order(computed, self._request.matching),
+            passed=frozenset(self._request.passed),
+            autocast=self._autocast,
         )
         explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
         return Diagnosed(
@@ -139,6 +144,7 @@ class CallDiagnosis:
         args, kwargs = self._component.bind(tensors).arguments(tensors)
         module = self._component.module
         result, self._module_trace = trace_module(module, args, kwargs, tensors, self._paths)
+        self._autocast = result.autocast
         if _has_fused_layers(module):  # an observer sees them on another path than the user's
             tensors = self._inputs()
             args, kwargs = self._component.bind(tensors).arguments(tensors)
@@ -150,7 +156,7 @@ class CallDiagnosis:
 
     def _candidate64(self) -> _ByOutput:
         graph = onnx64.Graph64(self._component.job.onnx, self._device)
-        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs))
+        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs), self._memory)
         return {name: _array_of(evaluation, name) for name in self._wanted}
 
     def _repeated(self) -> _ByOutput:
