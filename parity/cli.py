@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EXIT_CODES = """\
 exit status:
   0  every output of every case is within tolerance
-  1  at least one output is not
+  1  at least one output is not, or a limit is exceeded
   2  the specification or the arguments are wrong
   3  it could not be judged: a model would not load, a device is absent, a process crashed or ran out of time
   4  a defect of the tool itself
@@ -82,6 +82,7 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:  # noqa: PLR0911 - one
 
 def _options(arguments: argparse.Namespace) -> Options:
     """Of `run` and `diagnose`."""
+    from parity.commands.check import BaselineOptions
     from parity.commands.run import Options
 
     return Options(
@@ -90,6 +91,9 @@ def _options(arguments: argparse.Namespace) -> Options:
         select=arguments.case,
         keep=arguments.keep,
         export_dir=arguments.export_dir,
+        baseline=BaselineOptions(
+            file=arguments.baseline, fail=arguments.fail_on_growth, write=arguments.write_baseline
+        ),
     )
 
 
@@ -154,7 +158,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices", type=_devices, metavar="LIST", help="instead of the specification's: cpu,cuda:0"
     )
-    parser.add_argument("--case", default="*", metavar="GLOB", help="only the cases whose id matches")
+    parser.add_argument(
+        "--case", default="*", metavar="ID", help="only the case of this id, or those that a glob matches"
+    )
     _add_report_dir(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep all tensors and the workers' logs there"
@@ -164,6 +170,19 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="export ONNX files there, not to the specification's paths",
+    )
+    baseline = parser.add_mutually_exclusive_group()
+    baseline.add_argument(
+        "--baseline",
+        default="",
+        metavar="FILE",
+        help="hold errors against this one, not the specification's",
+    )
+    baseline.add_argument(
+        "--write-baseline", type=Path, metavar="FILE", help="when all passed, write the errors as a baseline"
+    )
+    parser.add_argument(
+        "--fail-on-growth", action="store_true", help="what has grown since the baseline fails"
     )
 
 

@@ -12,9 +12,12 @@ from msgspec.structs import replace
 
 from parity.conclusions import conclude, unanswered
 from parity.execution import Execution, Progress
+from parity.judging import match_groups
+from parity.judging.loops import loops_of, step_to_look_into
 from parity.problems import problem_of
 from parity.records.diagnosis import Diagnosis, ModuleErrors
 from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.matching import MatchGroup
 from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult
@@ -64,7 +67,7 @@ def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterabl
             or not isinstance(set_run.candidate, Ran)
         ):
             continue
-        call = _call_of(case.subject, set_run.reference)
+        call = _call_of(plan, case, set_run.reference)
         wanted = [output for output in _comparable(case, call, set_run) if _wanted(plan, output)]
         factor = max(map(_factor, wanted), default=None)
         if factor is not None and (call.component not in worst or factor > worst[call.component][0]):
@@ -73,24 +76,37 @@ def _worst_of_each_component(plan: SuitePlan, run: ComparisonRun, cases: Iterabl
 
 
 def _comparable(case: CaseResult, call: StageCall, set_run: SetRun) -> list[OutputResult]:
-    """Outputs that both sides gave, whatever their shapes."""
+    """Outputs that both sides gave, whatever their shapes; those that could not be matched have no order."""
     assert isinstance(set_run.candidate, Ran)
     theirs = _outputs_of(call, set_run.candidate)
     ours = {record.name for record in call.outputs}
-    return [output for output in case.outputs if output.name in theirs and output.reference_path in ours]
+    left_out = _unmatched(case)
+    return [
+        output
+        for output in case.outputs
+        if output.name in theirs and output.reference_path in ours and output.name not in left_out
+    ]
 
 
 def _wanted(plan: SuitePlan, output: OutputResult) -> bool:
-    return plan.diagnose == "always" or output.status == "failed"
+    grown = output.growth is not None and output.growth.state == "grown"
+    return plan.diagnose == "always" or output.status == "failed" or grown
 
 
 def _factor(output: OutputResult) -> float:
     return float("inf") if output.factor is None else output.factor
 
 
-def _call_of(subject: str, reference: Ran | Unanswered | None) -> StageCall:
+def _call_of(plan: SuitePlan, case: CaseResult, reference: Ran | Unanswered | None) -> StageCall:
+    """The call that a case judges; of a loop the step that is most at fault by itself."""
     assert isinstance(reference, Ran)
-    return next(call for call in reference.calls if call.subject == subject)
+    for component in plan.components:
+        if component.loop is not None:
+            for subject, steps in loops_of(component, reference):
+                if subject == case.subject:
+                    wanted = [output for output in case.outputs if _wanted(plan, output)]
+                    return step_to_look_into(wanted or case.outputs, steps)
+    return next(call for call in reference.calls if call.subject == case.subject)
 
 
 def _diagnosed(
@@ -108,13 +124,36 @@ def _diagnosed(
         reference=tuple(ours[output.reference_path] for output in outputs),
         candidate=tuple(theirs[output.name] for output in outputs),
         repeated=_repeated(call, outputs, again),
+        matching=_groups(case),
+        passed=tuple(output.name for output in outputs if output.status == "passed"),
     )
     answer = execution.diagnose(request)
     if not isinstance(answer, Diagnosed):
         unknown = {output.name: unanswered(output, answer) for output in outputs}
-        return _with_diagnoses(case, unknown, ())
+        return _with_diagnoses(case, call, unknown, ())
     diagnoses = conclude(answer, _ask_runtime(request, answer, execution))
-    return _with_diagnoses(case, diagnoses, answer.modules)
+    return _with_diagnoses(case, call, diagnoses, answer.modules)
+
+
+def _groups(case: CaseResult) -> tuple[MatchGroup, ...]:
+    """Outputs that were matched, together with which others; all or none of a group were measured."""
+    tolerances = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance is not None and output.measurement is not None
+    }
+    return match_groups(tolerances, [output.name for output in case.outputs])
+
+
+def _unmatched(case: CaseResult) -> set[str]:
+    """Outputs that should have been matched and could not be."""
+    rules = {
+        output.name: output.tolerance
+        for output in case.outputs
+        if output.tolerance and output.tolerance.match not in (None, "argmax")
+    }
+    asked = {name for leader, rule in rules.items() for name in (leader, *rule.together)}
+    return asked - {member.output for group in _groups(case) for member in group.members}
 
 
 def _repeated(
@@ -123,6 +162,9 @@ def _repeated(
     if not isinstance(again, Ran):
         return problem_of(again, "running the candidate a second time").message
     records = _outputs_of(call, again)
+    missing = next((output.name for output in outputs if output.name not in records), None)
+    if missing is not None:
+        return f"the candidate's second run has no {missing!r}"
     return tuple(records[output.name] for output in outputs)
 
 
@@ -136,7 +178,11 @@ def _ask_runtime(
     request: Diagnose, found: Diagnosed, execution: Execution
 ) -> DiagnosedRuntime | Unanswered | None:
     """What the candidate's side finds about its leg; None where that is worth no look."""
-    worth = [name for name in request.outputs if found.diagnoses[name].is_worth_a_look("runtime")]
+    worth = [
+        name
+        for name in request.outputs
+        if found.diagnoses[name].is_worth_a_look("runtime", passed=name in request.passed)
+    ]
     if not worth:
         return None
     candidate = dict(zip(request.outputs, request.candidate, strict=True))
@@ -151,10 +197,16 @@ def _ask_runtime(
 
 
 def _with_diagnoses(
-    case: CaseResult, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
+    case: CaseResult, call: StageCall, diagnoses: dict[str, Diagnosis], modules: tuple[ModuleErrors, ...]
 ) -> CaseResult:
     outputs = (
-        replace(output, diagnosis=diagnoses[output.name]) if output.name in diagnoses else output
+        replace(output, diagnosis=diagnoses[output.name], diagnosed_step=_step_of(call, output))
+        if output.name in diagnoses
+        else output
         for output in case.outputs
     )
     return replace(case, outputs=tuple(outputs), modules=modules)
+
+
+def _step_of(call: StageCall, output: OutputResult) -> int | None:
+    return call.index % len(output.steps) + 1 if output.steps else None

@@ -6,10 +6,13 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path as FilePath
 
-from parity.errors import SpecError
+from msgspec.structs import replace
+
+from parity.comparisons import comparisons_of
 from parity.records.jobs import (
     MODEL,
     PIPELINE,
@@ -17,23 +20,35 @@ from parity.records.jobs import (
     ExportJob,
     FileInputs,
     GeneratedInputs,
+    ImageInputs,
+    InputSource,
     ModelJob,
     Numerics,
-    OnnxRuntimeOptions,
 )
-from parity.records.plan import LatencyPlan, Limits, PlannedSet, ProviderPlan, SuitePlan
+from parity.records.loops import LoopJob
+from parity.records.plan import (
+    SAVE_IN_REPORTS,
+    BaselinePlan,
+    LatencyPlan,
+    Limits,
+    PlannedSet,
+    ProviderPlan,
+    SuitePlan,
+)
 from parity.records.results import Tolerance
-from parity.records.sides import on_device
+from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
-from parity.spec.fields import parse_device
 from parity.spec.files import matching_files
+from parity.spec.images import IMAGE_FORMATS, ImagesSpec
 from parity.spec.inputs import InputsSpec
 from parity.spec.loading import LoadedSpec, base_of
-from parity.spec.models import ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
+from parity.spec.settings import PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
+RUNS_OF_A_LIMIT = 15  # four of them may be slowed down, and the bound of the ratio still tells
 _NAME_LIMIT = 100  # characters of an input set's name: it names a folder
 
 
@@ -45,33 +60,40 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         devices: instead of the specification's own, as the command line gives them.
 
     Raises:
-        SpecError: `devices` holds none, an unknown one, or one twice.
+        SpecError: `devices` can't be had; see `comparisons_of`.
     """
     spec, places = loaded
     base = base_of(places.file)
     numerics_name, settings = numerics.resolve(spec.numerics)
-    chosen = spec.devices if devices is None else _override(devices)
-    options = OnnxRuntimeOptions(
-        optimization=spec.onnxruntime.optimization,
-        provider_options=spec.onnxruntime.provider_options,
-        session_config=spec.onnxruntime.session_config,
-    )
+    saved = spec.model is not None and spec.model.saved
     return SuitePlan(
         name=spec.name or suite_name(places.file),
         spec_file=places.file,
         base_dir=str(base),
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
-        comparisons=tuple(on_device(device, options) for device in chosen),
+        comparisons=comparisons_of(spec, places, base, devices),
         inputs=_inputs(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
         tolerances=_tolerances(spec, places),
-        limits=Limits(timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory),
-        latency=LatencyPlan(warmup=spec.performance.warmup, runs=spec.performance.runs),
+        limits=Limits(
+            timeout_s=spec.limits.timeout, memory_bytes=spec.limits.memory, repro_bytes=spec.limits.repro
+        ),
+        latency=_latency(spec.performance),
         places=places.dotted(),
-        diagnose=spec.diagnose,
+        diagnose="never" if saved else spec.diagnose,
+        baseline=_baseline(spec, base),
+        placement=spec.placement,
+        save_optimized=_saved(spec.onnxruntime.save_optimized, base),
     )
+
+
+def _latency(performance: PerformanceSpec) -> LatencyPlan:
+    """More runs by default where a limit is judged by them: noise is to be told from it."""
+    plan = LatencyPlan(**performance.model_dump())
+    unsaid = "runs" not in performance.model_fields_set
+    return replace(plan, runs=RUNS_OF_A_LIMIT) if plan.is_judged and unsaid else plan
 
 
 def suite_name(spec_file: str) -> str:
@@ -80,52 +102,42 @@ def suite_name(spec_file: str) -> str:
     return _safe(file.parent.name if file.stem == "parity" else file.stem) or "suite"
 
 
-def _override(devices: tuple[str, ...]) -> tuple[str, ...]:
-    at = "--devices"
-    if not devices:
-        raise SpecError("no device is given", at=at, fix="write cpu, cuda:0 or cpu,cuda:0")
-    chosen: list[str] = []
-    for name in devices:
-        try:
-            device = parse_device(name)
-        except ValueError as error:
-            raise SpecError(f"there is no device {name!r}", at=at, fix="write cpu, cuda or cuda:N") from error
-        if device in chosen:
-            raise SpecError(f"the device {device!r} is given twice", at=at, fix="give each device once")
-        chosen.append(device)
-    return tuple(chosen)
+def _saved(given: bool | str, base: FilePath) -> str | None:
+    if isinstance(given, str):
+        return str(base / given)
+    return SAVE_IN_REPORTS if given else None
 
 
 def _components(spec: Spec, base: FilePath, settings: Numerics) -> Iterator[ComponentJob]:
     if spec.components is None:
-        assert spec.model is not None
         assert spec.onnx is not None
-        yield _component(MODEL, spec.model, spec.onnx, spec.outputs, base, settings)
+        whole = ComponentSpec(model=spec.model, onnx=spec.onnx, outputs=spec.outputs, loop=spec.loop)
+        yield _component(MODEL, whole, base, settings)
         return
     for name, component in spec.components.items():
-        yield _component(name, component.model, component.onnx, component.outputs, base, settings)
+        yield _component(name, component, base, settings)
 
 
-def _component(
-    name: str,
-    model: ModelSpec,
-    onnx: OnnxSpec,
-    outputs: Mapping[str, str] | None,
-    base: FilePath,
-    settings: Numerics,
-) -> ComponentJob:
-    config = str(base / model.config) if isinstance(model.config, str) else model.config
-    job = ModelJob(
+def _component(name: str, component: ComponentSpec, base: FilePath, settings: Numerics) -> ComponentJob:
+    onnx, loop = component.onnx, component.loop
+    return ComponentJob(
+        name=name,
+        model=_model(component.model, base) if component.model is not None else None,
+        onnx=str(base / onnx.path),
+        export=_export(onnx.export, settings) if onnx.export is not None else None,
+        outputs=dict(component.outputs or {}),
+        loop=LoopJob(**loop.model_dump()) if loop is not None else None,
+    )
+
+
+def _model(model: ModelSpec, base: FilePath) -> ModelJob:
+    return ModelJob(
         loader=model.loader,
         target=model.target,
-        config=config,
+        config=str(base / model.config) if isinstance(model.config, str) else model.config,
         args=model.args,
         checkpoint=str(base / model.checkpoint) if model.checkpoint is not None else None,
         checkpoint_key=model.checkpoint_key,
-    )
-    export = _export(onnx.export, settings) if onnx.export is not None else None
-    return ComponentJob(
-        name=name, model=job, onnx=str(base / onnx.path), export=export, outputs=dict(outputs or {})
     )
 
 
@@ -139,11 +151,23 @@ def _export(export: ExportSpec, settings: Numerics) -> ExportJob:
     )
 
 
+def _baseline(spec: Spec, base: FilePath) -> BaselinePlan | None:
+    """Without its figures, which need not be there when the run is to write them."""
+    asked = spec.baseline
+    if asked is None:
+        return None
+    return BaselinePlan(
+        file=asked.path, path=str(base / asked.path), max_growth=asked.max_growth, fail=asked.fail
+    )
+
+
 def _inputs(inputs: InputsSpec, base: FilePath) -> tuple[PlannedSet, ...] | ProviderPlan:
     if inputs.provider is not None:
         return ProviderPlan(target=inputs.provider, samples=inputs.samples)
     if inputs.files is not None:
-        return tuple(_from_files(inputs.files, base))
+        return tuple(_from_files(inputs.files, base, lambda path: FileInputs(path=path)))
+    if inputs.images is not None:
+        return tuple(_from_files(inputs.images.files, base, partial(_image, inputs.images)))
     return tuple(_generated(inputs))
 
 
@@ -163,15 +187,35 @@ def _seed(seed: int, name: str) -> tuple[int, ...]:
     return (seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
 
 
-def _from_files(patterns: Sequence[str], base: FilePath) -> Iterator[PlannedSet]:
+def _image(images: ImagesSpec, path: str) -> ImageInputs:
+    height_and_width = images.size
+    return ImageInputs(
+        path=path,
+        input=images.input,
+        size=(height_and_width[0], height_and_width[1]) if height_and_width else None,
+        fit=images.fit,
+        resample=images.resample,
+        fill=images.fill,
+        color=images.color,
+        layout=images.layout,
+        dtype=images.dtype,
+        scale=1 / 255 if images.scale is None else images.scale,
+        mean=images.mean or (),
+        std=images.std or (),
+    )
+
+
+def _from_files(
+    patterns: Sequence[str], base: FilePath, source: Callable[[str], InputSource]
+) -> Iterator[PlannedSet]:
     files = list(dict.fromkeys(file for pattern in patterns for file in matching_files(pattern, base)))
     for name, file in zip(_file_ids(files, base), files, strict=True):
-        yield PlannedSet(id=name, source=FileInputs(path=file))
+        yield PlannedSet(id=name, source=source(file))
 
 
 def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
     """A name for each file: its stem, or where several have the same its whole relative path."""
-    stems = [_safe(FilePath(file).stem) for file in files]
+    stems = [_safe(_stem(FilePath(file))) for file in files]
     counts = Counter(stems)
     names: list[str] = []
     for file, stem in zip(files, stems, strict=True):
@@ -183,6 +227,12 @@ def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
             name = f"{name[:_NAME_LIMIT]}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
         names.append(name)
     return names
+
+
+def _stem(path: FilePath) -> str:
+    """Without the ending; the name of a data set's folder, which has none, as a whole."""
+    known = path.suffix in INPUT_FORMATS or path.suffix.lower() in IMAGE_FORMATS
+    return path.stem if known else path.name
 
 
 def _safe(text: str) -> str:

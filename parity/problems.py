@@ -18,8 +18,9 @@ def problem_of(outcome: Unanswered, doing: str, at: str = "") -> Problem:
         at: place in the specification that the error is about, if it is about one.
     """
     match outcome:
-        case Failed(reason=reason, problem=problem, fix=fix, detail=detail):
-            return Problem(kind=reason, message=f"{doing}: {problem}", at=at, fix=fix, detail=detail)
+        case Failed(reason=reason, problem=problem, fix=fix, detail=detail, causes=causes):
+            message = f"{doing}: {problem}"
+            return Problem(kind=reason, message=message, at=at, fix=fix, detail=detail, causes=causes)
         case Crashed(signal=None, exit_status=status, stderr_tail=tail):
             return Problem(
                 kind="crash",

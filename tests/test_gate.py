@@ -141,6 +141,63 @@ def test_a_provider_decides_how_many_cases_there_are(tmp_path: Path) -> None:
     assert [case["inputs"][0]["shape"] for case in done.results["cases"]] == [[1, 4], [2, 4], [3, 4]]
 
 
+STREAM = """\
+import os, sys
+import numpy as np
+
+def samples():
+    for index in range(3):
+        yield {{"x": np.full((1, 4), index, "float32")}}
+    {end}
+"""
+ENDLESS = """\
+from itertools import count
+import numpy as np
+
+def samples():
+    for index in count():
+        open("order.txt", "a").write(f"yield {index} ")
+        yield {"x": np.full((1, 4), index, "float32")}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError while asking data.py:samples for inputs"),
+        ("yield 5", "input set 3: it is an object of type int"),
+        ("sys.exit(0)", "sys.exit(0)"),
+        ("os._exit(0)", "the process ended with status 0"),
+    ],
+)
+def test_what_a_provider_yields_before_it_fails_is_judged(tmp_path: Path, end: str, said: str) -> None:
+    project = Project(tmp_path)
+    (tmp_path / "data.py").write_text(STREAM.format(end=end))
+    done = project.run(inputs={"provider": "data.py:samples"})
+    assert done.status == 3, done.stdout + done.stderr
+    assert {case["input_set"]: case["status"] for case in done.results["cases"]} == {
+        "0": "passed",
+        "1": "passed",
+        "2": "passed",
+        "3": "error",
+    }
+    assert said in done.case("3")["problem"]["message"]
+
+
+def test_a_provider_without_end_is_run_set_by_set(tmp_path: Path) -> None:
+    """The second set is yielded after the first was run: no more than one is under way."""
+    before = "open('order.txt', 'a').write(f'run {int(x[0, 0])} ')"
+    project = Project(tmp_path, before=before)
+    (tmp_path / "data.py").write_text(ENDLESS)
+    done = project.run("--diagnose", "never", inputs={"provider": "data.py:samples", "samples": 3})
+    assert done.status == 0, done.stdout + done.stderr
+    assert (tmp_path / "order.txt").read_text() == "yield 0 run 0 yield 1 run 1 yield 2 run 2 "
+    project.write_spec(inputs={"provider": "data.py:samples"})
+    chosen = run_parity("run", "parity.yml", "--case", "small/cpu/2/model", cwd=tmp_path)  # and it ends
+    assert (chosen.status, list(chosen.cases)) == (0, ["small/cpu/2/model"])
+    assert chosen.cases["small/cpu/2/model"]["inputs"][0]["sha256"] == done.case("2")["inputs"][0]["sha256"]
+
+
 def test_kept_tensors_are_the_ones_that_were_compared(tmp_path: Path) -> None:
     done = Project(tmp_path).run("--keep", "kept")
     assert done.status == 0

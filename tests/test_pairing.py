@@ -105,3 +105,72 @@ def test_a_chain_is_paired_by_name_and_misses_nothing() -> None:
 def test_nothing_pairs_to_nothing() -> None:
     assert pair((), (), (), {}) == ()
     assert pair_by_name((), ()) == ()
+
+
+def collection(name: str) -> ValueInfo:
+    return ValueInfo(name=name, dtype="float32", shape=None, form="collection")
+
+
+def optional(name: str) -> ValueInfo:
+    return ValueInfo(name=name, dtype="float32", shape=None, form="optional")
+
+
+def test_the_tensors_of_a_collection_go_by_their_names_in_it() -> None:
+    outputs = (*declared("label"), collection("probs"))
+    pairs = pair(
+        outputs, tensors("0", "1.0.cat", "1.0.dog"), tensors("label", "probs.0.cat", "probs.0.dog"), {}
+    )
+    assert paired(*pairs) == [
+        ("label", "0", "label"),
+        ("probs.0.cat", "1.0.cat", "probs.0.cat"),
+        ("probs.0.dog", "1.0.dog", "probs.0.dog"),
+    ]
+    mapped = pair(outputs, tensors("l", "p.0"), tensors("label", "probs.0"), {"label": "l", "probs": "p"})
+    assert paired(*mapped) == [("label", "l", "label"), ("probs.0", "p.0", "probs.0")]
+    named = pair(outputs, tensors("probs.0", "label"), tensors("label", "probs.0"), {})
+    assert paired(*named) == [("label", "label", "label"), ("probs.0", "probs.0", "probs.0")]
+
+
+def test_a_collection_alone_is_the_whole_result() -> None:
+    pairs = pair((collection("parts"),), tensors("0", "1"), tensors("parts.0", "parts.1"), {})
+    assert paired(*pairs) == [("parts.0", "0", "parts.0"), ("parts.1", "1", "parts.1")]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(("0", "1"), ("parts.0",)), (("0",), ("parts.0", "parts.1"))])
+def test_a_collection_of_another_length_fails(ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    good, bad = pair((collection("parts"),), tensors(*ours), tensors(*theirs), {})
+    assert good.problem == ""
+    assert bad.name == "parts.1"
+    counts = f"the reference has {'2 tensors' if len(ours) == 2 else '1 tensor'} in it"
+    assert counts in bad.problem
+
+
+def test_an_empty_collection_equals_an_empty_one_only() -> None:
+    outputs = (*declared("y"), collection("parts"))
+    _, empty = pair(outputs, tensors("y"), tensors("y"), {})
+    assert (empty.name, empty.absent, empty.problem) == ("parts", True, "")
+    _, extra = pair(outputs, tensors("y"), tensors("y", "parts.0"), {})
+    assert extra.problem.startswith("missing in the reference")
+    *_, lacking = pair(outputs, tensors("y", "parts.0"), tensors("y"), {})
+    assert lacking.problem.startswith("missing in the candidate")
+
+
+def test_an_optional_output_without_a_value_equals_none_only() -> None:
+    outputs = (*declared("a"), optional("mask"), *declared("b"))
+    _, absent, last = pair(outputs, tensors("0", "2"), tensors("a", "b"), {})
+    assert (absent.name, absent.absent, last.reference_path) == ("mask", True, "2")
+    present = pair(outputs, tensors("0", "1", "2"), tensors("a", "mask", "b"), {})
+    assert not any(each.problem or each.absent for each in present)
+    without = pair(outputs, tensors("0", "1", "2"), tensors("a", "b"), {})
+    assert any(each.problem for each in without)
+    surplus = pair(outputs, tensors("0", "2"), tensors("a", "mask", "b"), {})
+    assert any(each.problem for each in surplus)
+
+
+@pytest.mark.parametrize("output", [optional("mask"), collection("mask")])
+def test_a_misspelt_path_does_not_pass_for_nothing(output: ValueInfo) -> None:
+    outputs = (*declared("y"), output)
+    _, doubted = pair(outputs, tensors("y", "mask_of_all"), tensors("y"), {"mask": "mask_of_al"})
+    assert doubted.problem.startswith("missing in the reference: it has nothing at 'mask_of_al'")
+    _, absent = pair(outputs, tensors("y"), tensors("y"), {"mask": "mask_of_all"})
+    assert absent.absent

@@ -11,6 +11,7 @@ from support.specs import SOUND, SpecFolder
 from parity.errors import SpecError
 from parity.planning import plan, suite_name
 from parity.records.jobs import FileInputs, GeneratedInputs
+from parity.records.loops import LoopJob
 from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan
 from parity.records.sides import OnnxRuntimeSide, TorchSide
 
@@ -254,3 +255,21 @@ def test_wrong_devices_of_the_command_line(folder: SpecFolder, devices: tuple[st
         plan(folder.load(SOUND), devices)
     assert raised.value.at == "--devices"
     assert raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("performance", "runs"),
+    [("{warmup: 2}", 5), ("{max_latency_ratio: 1.5}", 15), ("{max_memory_ratio: 2, runs: 3}", 3)],
+)
+def test_a_limit_has_more_runs_unless_it_says_how_many(
+    folder: SpecFolder, performance: str, runs: int
+) -> None:
+    latency = plan(folder.load(f"{SOUND}performance: {performance}\n")).latency
+    assert latency.runs == runs
+    assert latency.is_judged == ("ratio" in performance)
+
+
+def test_a_loop_is_planned_as_it_is_written(folder: SpecFolder) -> None:
+    loop = "{steps: 3, state: {y: x}}"
+    (component,) = plan(folder.load(f"{SOUND}loop: {loop}\n")).components
+    assert component.loop == LoopJob(steps=3, state={"y": "x"})

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from msgspec.structs import replace
+
+from parity.baselines import with_baseline
 from parity.commands.rendering import green, prepare, print_error, wants_colour
 from parity.errors import ExitCode, SpecError, SpecErrors, worst
 from parity.planning import plan
@@ -30,7 +35,7 @@ _CRITERIA = (
 def run(specs: list[str]) -> ExitCode:
     """Prints one line for each valid specification on stdout, and every error of the others on stderr."""
     prepare(sys.stdout)
-    plans, errors = _read(specs, None)
+    plans, errors = _read(specs, None, BaselineOptions())
     mark = green("ok", colour=wants_colour(sys.stdout))
     for suite in plans:
         print(f"{visible(suite.spec_file)}: {mark}  {visible(summary(suite), 1000)}")  # noqa: T201
@@ -40,18 +45,38 @@ def run(specs: list[str]) -> ExitCode:
     return worst([error.exit_code for error in errors]) if errors else ExitCode.PASSED
 
 
-def load_plans(specs: Sequence[str], devices: tuple[str, ...] | None = None) -> list[SuitePlan]:
+@dataclass(frozen=True)
+class BaselineOptions:
+    """What errors are held against, beside what the specifications say.
+
+    Args:
+        file: instead of that of the specifications; empty: theirs.
+        fail: growth fails, whatever they say.
+        write: where to write a new one; None: not. Then no baseline is read.
+    """
+
+    file: str = ""
+    fail: bool = False
+    write: Path | None = None
+
+
+def load_plans(
+    specs: Sequence[str],
+    devices: tuple[str, ...] | None = None,
+    baseline: BaselineOptions = BaselineOptions(),
+) -> list[SuitePlan]:
     """The plan of every specification; all are read before any error is raised.
 
     Args:
         specs: paths of specification files.
         devices: instead of those of the specifications.
+        baseline: of the command line.
 
     Raises:
         SpecError: a specification or `devices` is wrong, or two suites have one name; `SpecErrors` when
             several things are.
     """
-    plans, errors = _read(specs, devices)
+    plans, errors = _read(specs, devices, baseline)
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -59,13 +84,15 @@ def load_plans(specs: Sequence[str], devices: tuple[str, ...] | None = None) -> 
     return plans
 
 
-def _read(specs: Sequence[str], devices: tuple[str, ...] | None) -> tuple[list[SuitePlan], list[SpecError]]:
+def _read(
+    specs: Sequence[str], devices: tuple[str, ...] | None, baseline: BaselineOptions
+) -> tuple[list[SuitePlan], list[SpecError]]:
     """The plans of the specifications that are right, and each single error of the others."""
     plans: list[SuitePlan] = []
     errors: list[SpecError] = []
     for path in specs:
         try:
-            planned = plan(load_spec(path), devices)
+            planned = _with_figures(plan(load_spec(path), devices), baseline)
         except SpecErrors as several:
             errors.extend(several.errors)
         except SpecError as error:
@@ -80,6 +107,13 @@ def _read(specs: Sequence[str], devices: tuple[str, ...] | None) -> tuple[list[S
             fix = "give each specification a `name` of its own"
             errors.append(SpecError(problem, at=planned.at("name"), fix=fix))
     return plans, errors
+
+
+def _with_figures(planned: SuitePlan, baseline: BaselineOptions) -> SuitePlan:
+    """The plan with what its errors are held against; with nothing where that is about to be written."""
+    if baseline.write is not None:
+        return replace(planned, baseline=None)
+    return with_baseline(planned, baseline.file, fail=baseline.fail)
 
 
 def summary(suite: SuitePlan) -> str:
@@ -116,4 +150,5 @@ def _criteria(rule: Tolerance) -> str:
         parts.append("exact" if rule.exact else "not exact")
     if not [part for part in parts if part != "not exact"]:
         parts.insert(0, "defaults of the dtype")
-    return ", ".join([*parts, "NaN equal"] if rule.equal_nan else parts)
+    parts += ["NaN equal"] if rule.equal_nan else []
+    return ", ".join([*parts, "any float dtype"] if rule.dtype == "any" else parts)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity.commands.check import load_plans
+from parity.baselines import check_writable, write_baseline
+from parity.commands.check import BaselineOptions, load_plans
 from parity.errors import ExitCode, SpecError
 from parity.pipeline import run_gate
-from parity.records.plan import DiagnoseWhen, SuitePlan
+from parity.records.plan import SAVE_IN_REPORTS, DiagnoseWhen, SuitePlan
+from parity.records.results import Report
 from parity.reports.console import ProgressView, print_report
+from parity.reports.escaping import visible
 from parity.reports.writing import clear_reports, write_reports
+from parity.reproducing import clear_repros
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,11 @@ class Options:
     Args:
         devices: instead of those of the specifications.
         report_dir: made when it is missing.
-        select: glob over case ids.
+        select: a case's id, or a glob over them.
         keep: where to keep tensors and logs; None removes them.
         export_dir: where ONNX files are exported to, for a workspace that can't be written; None: where the
             specifications say.
+        baseline: what errors are held against, or where they are written.
     """
 
     devices: tuple[str, ...] | None
@@ -33,6 +39,7 @@ class Options:
     select: str
     keep: Path | None
     export_dir: Path | None = None
+    baseline: BaselineOptions = field(default_factory=BaselineOptions)
 
 
 def run(
@@ -51,20 +58,43 @@ def run(
         all_budgets: print every error budget, also of outputs within tolerance.
 
     Raises:
-        SpecError: a specification is wrong, or `options.keep` holds something; nothing has run.
+        SpecError: a specification or a baseline is wrong, or something else is where the tensors or a new
+            baseline are to be kept; nothing has run.
     """
-    plans = load_plans(specs, options.devices)
+    plans = load_plans(specs, options.devices, options.baseline)
     if diagnose is not None:
         plans = [replace(plan, diagnose=diagnose) for plan in plans]
     if options.export_dir is not None:
         plans = [_exported_to(options.export_dir / str(i), plan) for i, plan in enumerate(plans)]
+    optimized = options.report_dir.resolve() / "optimized"
+    plans = [_saved_in(optimized, plan) for plan in plans]
     _check_empty(options.keep)
+    if options.baseline.write is not None:
+        _check_whole(options.select)
+        check_writable(options.baseline.write)
     clear_reports(options.report_dir)
+    clear_repros(options.report_dir)
+    shutil.rmtree(optimized, ignore_errors=True)  # of an earlier run
     with ProgressView() as view:
-        report = run_gate(plans, select=options.select, keep=options.keep, progress=view.update)
+        report = run_gate(
+            plans,
+            select=options.select,
+            keep=options.keep,
+            report_dir=options.report_dir,
+            progress=view.update,
+        )
     paths = write_reports(report, options.report_dir)
     print_report(report, paths, diagnosed=all_budgets)
+    if options.baseline.write is not None:
+        _write_baseline(report, options.baseline.write)
     return ExitCode(report.exit_code)
+
+
+def _saved_in(directory: Path, plan: SuitePlan) -> SuitePlan:
+    """The plan with the folder for optimized graphs, where the specification leaves it to the reports."""
+    if plan.save_optimized != SAVE_IN_REPORTS:
+        return plan
+    return replace(plan, save_optimized=str(directory / plan.name))
 
 
 def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:
@@ -76,6 +106,24 @@ def _exported_to(directory: Path, plan: SuitePlan) -> SuitePlan:
         for component in plan.components
     ]
     return replace(plan, components=tuple(moved))
+
+
+def _check_whole(select: str) -> None:
+    if select != "*":
+        raise SpecError(
+            "a baseline of some cases alone would lose the others",
+            at="--write-baseline",
+            fix="leave out --case",
+        )
+
+
+def _write_baseline(report: Report, path: Path) -> None:
+    """Only of a run that passed: later errors must not be held against a fault."""
+    passed = report.exit_code == ExitCode.PASSED
+    if passed:
+        write_baseline(report, path)
+    said = f"baseline written to {path}" if passed else f"no baseline is written: {path} is as it was"
+    print(f"parity: {visible(said)}")  # noqa: T201
 
 
 def _check_empty(keep: Path | None) -> None:

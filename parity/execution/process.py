@@ -20,7 +20,7 @@ from parity.records.jobs import Request
 from parity.records.outcomes import Crashed, Failed, OutOfMemory, Reply, TimedOut
 from parity.records.plan import Limits
 
-SideName = Literal["reference", "candidate"]
+SideName = Literal["reference", "onnx-reference", "saved", "candidate"]
 
 _POLL_S = 0.05  # how often memory is looked at while a worker is busy
 _PATIENCE_S = 2.0  # for a worker that was told to end

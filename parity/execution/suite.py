@@ -1,9 +1,9 @@
 """The order of requests: both sides start side by side, the candidate follows the reference case by case.
 
-    reference  load, materialize inputs | run 0 | export | run 1 | run 2 |       | latency |         | noise |
-    candidate  start .................. |       | open   | run 0 | run 1 | run 2 |         | latency |
+    reference  load | inputs, run 0 | export | inputs, run 1 | inputs, run 2 |       | latency |
+    candidate  start .............. |        | open, run 0   | run 1         | run 2 |         | latency |
 
-Noise floors are measured where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
+Noise floors come last, where a tolerance needs them. What a diagnosis asks for comes after the verdicts.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from msgspec.structs import replace
 
-from parity.execution.materializing import Sets, materialize
+from parity.execution.loading import load_reference, reference_role, start_candidate
+from parity.execution.materializing import Sets, Wanted, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
 from parity.execution.timing import with_latencies, worth_timing
@@ -27,12 +27,10 @@ from parity.records.jobs import (
     Diagnose,
     DiagnoseRuntime,
     ExportOnnx,
-    LoadReference,
     OpenSession,
     RunCandidate,
     RunReference,
     StageCall,
-    StartCandidate,
 )
 from parity.records.outcomes import (
     Diagnosed,
@@ -43,9 +41,9 @@ from parity.records.outcomes import (
     SessionOpened,
     Unanswered,
 )
-from parity.records.plan import SuitePlan, case_id
+from parity.records.plan import ProviderPlan, SuitePlan, case_id, selects, selects_one
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison, OnnxRuntimeSide
+from parity.records.sides import Comparison
 from parity.records.tensors import InputSet
 
 Progress = Callable[[str, int, int | None], None]
@@ -68,7 +66,8 @@ class Execution:
     ) -> None:
         self._plan, self._comparison, self._directory = plan, comparison, directory
         self._select, self._progress = select, progress
-        self._reference = Side("reference", directory / "reference.log", plan.limits)
+        self._components = comparison.candidate.components(plan.components)
+        self._reference = Side(reference_role(comparison), directory / "reference.log", plan.limits)
         self._candidate = Side("candidate", directory / "candidate.log", plan.limits)
         self._exports: dict[str, Exported | Unanswered] = {}
         self._sessions: dict[str, SessionOpened | Unanswered] = {}
@@ -119,13 +118,13 @@ class Execution:
         self._reference.start()
         starting = beside.submit(self._start_candidate)
         self._progress(f"{self._comparison.text}: loading the reference", 0, None)
-        reference = self._load_reference()
-        sets: Sets | Unanswered = []
-        runs: list[SetRun] = []
+        reference = self._reference.set_up(load_reference(self._plan, self._comparison), Loaded)
+        sets: Sets | Unanswered = iter(())
         if isinstance(reference, Loaded):
-            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, self._selected)
-        if isinstance(sets, list):
-            runs = self._run_all(sets, starting, beside)
+            wanted = Wanted(self._selected, only_one=selects_one(self._select))
+            sets = materialize(self._plan.inputs, self._directory / "inputs", self._reference, wanted)
+        blocked = sets if isinstance(sets, Unanswered) else None
+        runs = [] if isinstance(sets, Unanswered) else self._run_all(sets, starting, beside)
         return ComparisonRun(
             comparison=self._comparison,
             reference=reference,
@@ -133,35 +132,14 @@ class Execution:
             sessions=self._sessions,
             exports=self._exports,
             sets=tuple(runs),
-            blocked=None if isinstance(sets, list) else sets,
+            blocked=blocked,
             seconds=time.monotonic() - began,
         )
 
-    def _load_reference(self) -> Loaded | Unanswered:
-        plan = self._plan
-        request = LoadReference(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=self._comparison.reference.device,
-            numerics=plan.numerics,
-            base_dir=plan.base_dir,
-        )
-        return self._reference.set_up(request, Loaded)
-
     def _start_candidate(self) -> Loaded | Unanswered:
-        plan, side = self._plan, self._comparison.candidate
-        assert isinstance(side, OnnxRuntimeSide)
-        request = StartCandidate(
-            components=plan.components,
-            pipeline=plan.pipeline,
-            device=side.device,
-            numerics=plan.numerics,
-            options=side.options,
-            base_dir=plan.base_dir,
-        )
-        started = self._candidate.set_up(request, Loaded)
+        started = self._candidate.set_up(start_candidate(self._plan, self._comparison), Loaded)
         if isinstance(started, Loaded):
-            self._open(c for c in plan.components if c.export is None)
+            self._open(c for c in self._components if c.export is None)
         return started
 
     def _run_all(
@@ -169,8 +147,11 @@ class Execution:
     ) -> list[SetRun]:
         """The reference runs here, the candidate one case behind it in the other thread."""
         pending: list[Future[SetRun]] = []
+        total = None
+        if not isinstance(self._plan.inputs, ProviderPlan):
+            total = sum(self._selected(planned.id) for planned in self._plan.inputs)
         for done, (name, inputs) in enumerate(sets):
-            self._progress(f"{self._comparison.text}: {name}", done, len(sets))
+            self._progress(f"{self._comparison.text}: {name}", done, total)
             run = SetRun(id=name, inputs=inputs)
             if isinstance(inputs, InputSet):
                 run = self._run_reference(run, inputs)
@@ -188,7 +169,7 @@ class Execution:
 
     def _export_and_open(self, case: str, beside: ThreadPoolExecutor) -> None:
         """After the first case that ran: its recorded inputs are the exporter's example."""
-        due = [c for c in self._plan.components if c.export is not None and c.name not in self._exports]
+        due = [c for c in self._components if c.export is not None and c.name not in self._exports]
         for component in due:
             self._progress(f"{self._comparison.text}: exporting {component.name}", 0, None)
             request = ExportOnnx(component=component.name, case=case)
@@ -218,7 +199,7 @@ class Execution:
         return replace(run, candidate=answer, seconds=run.seconds + time.monotonic() - started)
 
     def _candidate_ready(self, starting: Future[Loaded | Unanswered]) -> bool:
-        opened = [self._sessions.get(component.name) for component in self._plan.components]
+        opened = [self._sessions.get(component.name) for component in self._components]
         return isinstance(starting.result(), Loaded) and all(isinstance(s, SessionOpened) for s in opened)
 
     def _time(self, runs: list[SetRun]) -> Iterator[SetRun]:
@@ -247,6 +228,6 @@ class Execution:
 
     def _selected(self, input_set: str) -> bool:
         return any(
-            fnmatchcase(case_id(self._plan.name, self._comparison.label, input_set, subject), self._select)
+            selects(self._select, case_id(self._plan.name, self._comparison.label, input_set, subject))
             for subject in self._plan.subjects
         )

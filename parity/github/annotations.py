@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.records.results import Report, Tolerance
-from parity.reports import budget, causes, figures, selection, wording
+from parity.reports import budget, causes, figures, growth, limits, selection, wording
+from parity.reports.growth import Grown
+from parity.reports.limits import LimitRow
 from parity.reports.selection import OutputRow, Unjudged
 
 from .workflow_commands import Level, command
@@ -46,14 +48,18 @@ def all_annotations(report: Report, workspace: Path | None = None) -> list[Annot
         workspace: the checkout's folder, which paths of the report may start with.
     """
     rows = selection.failed(selection.output_rows(report))
-    problems = selection.unjudged(report)
+    problems, exceeded = selection.unjudged(report), limits.exceeded(report)
     skipped = selection.skipped(report)
     # One more than there is room for shows that there are more.
     errors = [_of_output(report, row, workspace) for row in rows[: MOST + 1]]
+    errors += [_of_limit(report, row, workspace) for row in exceeded[: MOST + 1]]
     errors += [_of_problem(report, entry, workspace) for entry in problems[: MOST + 1]]
+    grown = [entry for entry in growth.grown(selection.output_rows(report)) if entry.row.status != "failed"]
+    warnings = [_of_grown(report, entry, workspace) for entry in grown[: MOST + 1]]
     notices = [_of_skipped(entry) for entry in skipped[: MOST + 1]]
     return [
-        *_at_most(errors, len(rows) + len(problems), "error"),
+        *_at_most(errors, len(rows) + len(exceeded) + len(problems), "error"),
+        *_at_most(warnings, len(grown), "warning"),
         *_at_most(notices, len(skipped), "notice"),
     ]
 
@@ -111,6 +117,31 @@ def _reasons(row: OutputRow) -> list[str]:
     shown = [f"{name}: {text}" for name, text in told if text and name in ("mostly", "starts at", "because")]
     remedies = [f"{name}: {text}" for name, text in told if text and name == "mend"]
     return [*shown, *remedies[:_MOST_CAUSES]]
+
+
+def _of_limit(report: Report, row: LimitRow, workspace: Path | None) -> Annotation:
+    found = _PLACE.fullmatch(row.check.at)
+    told = [f"{name}: {text}" for name, text in [*limits.facts(row), ("sides", str(row.pair))] if text]
+    return Annotation(
+        "error",
+        f"{wording.label(row.subject, row.check.limit_name)}: {limits.title(row)}",
+        "\n".join(told),
+        repository_path(wording.spec_file(report, row.pair.suite), workspace),
+        int(found["line"]) if found else None,
+        int(found["column"]) if found and found["column"] else None,
+    )
+
+
+def _of_grown(report: Report, entry: Grown, workspace: Path | None) -> Annotation:
+    stated = entry.output.tolerance or Tolerance(pattern="")
+    return Annotation(
+        "warning",
+        f"{wording.label(entry.row.subject, entry.row.name)} has grown since the baseline",
+        f"{entry}\nsides: {entry.row.pair}",
+        repository_path(wording.spec_file(report, entry.row.pair.suite), workspace),
+        stated.line,
+        stated.column,
+    )
 
 
 def _of_problem(report: Report, entry: Unjudged, workspace: Path | None) -> Annotation:

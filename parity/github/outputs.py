@@ -10,7 +10,7 @@ from typing import Literal
 
 from parity.errors import ExitCode
 from parity.records.results import Report
-from parity.reports import selection, verdict, wording
+from parity.reports import growth, selection, verdict, wording
 
 Verdict = Literal["passed", "failed", "error"]
 
@@ -44,8 +44,8 @@ def of_report(report: Report, paths: Mapping[str, Path]) -> dict[str, str]:
         paths: of the reports that were written, by file name.
 
     Counts are of outputs over all input sets, as the summary's; `errors` counts what could not be judged,
-    in cases and whole suites; `skipped` cases and single outputs. `worst-ratio` is a multiple of the
-    tolerance, ``inf`` where that is infinite.
+    in cases and whole suites; `skipped` cases and single outputs; `grown` outputs since the baseline.
+    `worst-ratio` is a multiple of the tolerance, ``inf`` where that is infinite.
     """
     rows = selection.output_rows(report)
     counts = Counter(row.status for row in rows)
@@ -59,6 +59,7 @@ def of_report(report: Report, paths: Mapping[str, Path]) -> dict[str, str]:
         "passed": str(counts["passed"]),
         "failed": str(counts["failed"]),
         "errors": str(sum(len(entry.cases) or 1 for entry in selection.unjudged(report))),
+        "grown": str(len(growth.grown(rows))),
         "skipped": str(sum(len(entry.cases) for entry in selection.skipped(report))),
         "worst-output": _safe(wording.label(worst.subject, worst.name)) if worst else "",
         "worst-ratio": ratio,

@@ -28,6 +28,33 @@ def exact(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
         yield _check("exact", "all equal", _counted(measured, "differ"), met, 0.0 if met else None)
 
 
+def rows(_: Tolerance, measured: Measurement) -> Iterator[Check]:
+    """Each row has a counterpart, but for those that need none; and unless there are no rows, one has."""
+    found = measured.matching
+    if found is None or found.kind != "rows":
+        return
+    lone = found.lone_reference + found.lone_candidate - found.optional
+    pairs = found.reference - found.lone_reference
+    met = lone == 0 and (pairs > 0 or found.reference == found.candidate == 0)
+    text = f"{lone} without, of {found.reference} in the reference and {found.candidate} in the candidate"
+    yield _check("rows", "each has a counterpart", text, met, 0.0 if met else None)
+
+
+def argmax(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
+    """No decision differs that the reference takes by more than the margin, and there is such a one."""
+    found = measured.matching
+    if found is None or found.kind != "argmax":
+        return
+    margin = tolerance.margin or 0.0
+    says_something = found.undecided < found.reference or found.reference == 0
+    met = found.flipped == 0 and says_something
+    text = f"{found.flipped} of {found.reference} differ"
+    if not says_something:
+        text = f"none of {found.reference} has such a margin: nothing is compared"
+    factor = 0.0 if met else _ratio(found.flipped_margin, margin) if found.flipped else None
+    yield _check("argmax", f"all equal where the margin is above {margin:.3g}", text, met, factor)
+
+
 def elementwise(tolerance: Tolerance, measured: Measurement) -> Iterator[Check]:
     """Every element within atol + rtol * |reference|, unless `mismatch` lets some be outside."""
     bounded = tolerance.atol is not None or tolerance.rtol is not None

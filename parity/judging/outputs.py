@@ -11,8 +11,11 @@ from parity.records.results import Check, Measurement, OutputResult, Tolerance
 from parity.registry import CRITERIA, resolve
 
 from .criteria import Criterion
+from .dtypes import coarser, in_one_dtype, may_differ
+from .matched import Matched, match_outputs
 from .noise import NOT_MEASURED, Floors, says_nothing, with_floor
 from .tolerances import applied, resolve_tolerances
+from .unlike import unlike
 
 
 def compare_outputs(
@@ -29,12 +32,30 @@ def compare_outputs(
         CannotJudge: a saved tensor can't be read.
     """
     missing = [pair.name for pair in pairs if pair.problem]
-    tolerances = resolve_tolerances(rules, (pair.name for pair in pairs), spec_file, missing)
-    return tuple(_compare(pair, tolerances.get(pair.name), spec_file, floors) for pair in pairs)
+    found = resolve_tolerances(rules, (pair.name for pair in pairs), spec_file, missing)
+    tolerances = {
+        pair.name: applied(
+            found[pair.name], pair.name, coarser(pair.reference.dtype, pair.candidate.dtype), spec_file
+        )
+        for pair in pairs
+        if pair.name in found
+        and pair.reference is not None
+        and pair.candidate is not None
+        and may_differ(found[pair.name], pair.reference.dtype, pair.candidate.dtype)
+    }
+    matched = match_outputs(pairs, tolerances, spec_file)
+    return tuple(
+        _compare(pair, tolerances.get(pair.name), found.get(pair.name), floors, matched.get(pair.name))
+        for pair in pairs
+    )
 
 
 def judge_output(
-    pair: Pair, tolerance: Tolerance | None, measurement: Measurement | None, no_floor: str = ""
+    pair: Pair,
+    tolerance: Tolerance | None,
+    measurement: Measurement | None,
+    no_floor: str = "",
+    unmatched: str = "",
 ) -> OutputResult:
     """The verdict on one pair.
 
@@ -43,6 +64,7 @@ def judge_output(
         tolerance: as `applied` gives it; None, which fails, where there is none.
         measurement: of both tensors; None, which fails, where they can't be compared.
         no_floor: why the tolerance lacks the noise floor that it needs.
+        unmatched: why nothing could be matched, where the tolerance asks for that.
     """
     described = pair.candidate or pair.reference
     checks = _checks(tolerance, measurement) if tolerance and measurement else ()
@@ -59,10 +81,11 @@ def judge_output(
         status="passed" if passed else "failed",
         reference_path=pair.reference_path,
         dtype=described.dtype if described else "",
+        reference_dtype=_another_dtype(pair) if measurement is not None else "",
         shape=described.shape if described else (),
         max_abs=measurement.max_abs if measurement is not None else None,
         factor=_worst(checks),
-        problem=_unlike(pair) or _nonfinite(measurement) or no_floor,
+        problem=unmatched or unlike(pair, tolerance) or _nonfinite(measurement) or no_floor,
         tolerance=tolerance,
         checks=checks,
         measurement=measurement,
@@ -77,6 +100,7 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
         status="error",
         reference_path=pair.reference_path,
         dtype=pair.candidate.dtype,
+        reference_dtype=_another_dtype(pair),
         shape=pair.candidate.shape,
         max_abs=measured.max_abs,
         problem=problem,
@@ -84,32 +108,54 @@ def _unjudged(pair: Pair, tolerance: Tolerance, measured: Measurement, problem: 
     )
 
 
-def _compare(pair: Pair, rule: Tolerance | None, spec_file: str, floors: Floors) -> OutputResult:
-    reference, candidate = pair.reference, pair.candidate
-    if _unlike(pair) or rule is None or reference is None or candidate is None:
-        return judge_output(pair, rule, None)
-    tolerance, no_floor = with_floor(
-        applied(rule, pair.name, candidate.dtype, spec_file), floors, reference.name
+def _absent(pair: Pair, rule: Tolerance | None) -> OutputResult:
+    """Nothing on both sides: an optional output without value, an empty sequence or map."""
+    check = Check(
+        criterion="presence",
+        limit="as in the reference",
+        measured="nothing on both sides",
+        passed=True,
+        factor=0.0,
     )
-    measurement = measure(read_tensor(reference), read_tensor(candidate), tolerance)
+    return OutputResult(
+        name=pair.name,
+        status="passed",
+        reference_path=pair.reference_path,
+        factor=0.0,
+        tolerance=rule,
+        checks=(check,),
+    )
+
+
+def _compare(
+    pair: Pair,
+    tolerance: Tolerance | None,
+    rule: Tolerance | None,
+    floors: Floors,
+    matched: Matched | str | None,
+) -> OutputResult:
+    """`rule` is what the tolerance was before it was applied, which is what is shown where nothing is."""
+    reference, candidate = pair.reference, pair.candidate
+    if pair.absent:
+        return _absent(pair, rule)
+    if isinstance(matched, str):
+        return judge_output(pair, rule, None, unmatched=matched)
+    if tolerance is None or reference is None or candidate is None:
+        return judge_output(pair, rule, None)
+    if matched is None and unlike(pair, tolerance):
+        return judge_output(pair, rule, None)
+    tolerance, no_floor = with_floor(tolerance, floors, reference.name)
+    if matched is not None:
+        return judge_output(pair, tolerance, matched.measure(tolerance), no_floor)
+    arrays = in_one_dtype(read_tensor(reference), read_tensor(candidate))
+    measurement = measure(*arrays, tolerance)
     return judge_output(pair, tolerance, measurement, no_floor)
 
 
-def _unlike(pair: Pair) -> str:
-    """Why the two tensors of a pair can't be compared; empty when they can."""
-    reference, candidate = pair.reference, pair.candidate
-    if pair.problem:
-        return pair.problem
-    if reference is None or candidate is None:
-        return f"missing in the {'reference' if reference is None else 'candidate'}"
-    unlike = []
-    if reference.dtype != candidate.dtype:
-        unlike.append(f"the reference is {reference.dtype}, the candidate {candidate.dtype}")
-    if reference.shape != candidate.shape:
-        unlike.append(
-            f"the reference has the shape {list(reference.shape)}, the candidate {list(candidate.shape)}"
-        )
-    return "; ".join(unlike)
+def _another_dtype(pair: Pair) -> str:
+    assert pair.reference is not None
+    assert pair.candidate is not None
+    return pair.reference.dtype if pair.reference.dtype != pair.candidate.dtype else ""
 
 
 def _nonfinite(measurement: Measurement | None) -> str:

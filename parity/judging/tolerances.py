@@ -25,6 +25,20 @@ _NUMERIC = (
     "ulp",
     "quantile",
 )
+# What an exact output keeps of its rule: what is compared with what.
+_KEPT_WHEN_EXACT = (
+    "pattern",
+    "line",
+    "column",
+    "equal_nan",
+    "dtype",
+    "match",
+    "axis",
+    "together",
+    "margin",
+    "optional_below",
+    "score_column",
+)
 # What is judged by itself, so that a rule that names it does not imply the bound on each element.
 _AGGREGATE = tuple(key for key in _NUMERIC if key not in ("atol", "rtol"))
 
@@ -65,8 +79,8 @@ def applied(rule: Tolerance, name: str, dtype: str, spec_file: str = "") -> Tole
     - Integers, booleans and strings are exact, and nothing else of the rule counts, unless its pattern is
       the output's very name or it says ``exact: false``. Strings can then have ``mismatch`` alone.
     - The bound atol + rtol * |reference| applies when the rule gives atol or rtol, which leaves the other 0;
-      when it gives ``mismatch``; or when it gives no criterion at all. Given neither atol nor rtol, both are
-      the dtype's defaults.
+      when it gives ``mismatch``; or when it gives no criterion at all, argmax being one. Given neither atol
+      nor rtol, both are the dtype's defaults.
 
     Raises:
         SpecError: the rule asks of an output of strings what needs numbers, or of one that is not rounded a
@@ -86,16 +100,17 @@ def applied(rule: Tolerance, name: str, dtype: str, spec_file: str = "") -> Tole
         )
     if rule.atol is not None or rule.rtol is not None:
         return _bound(rule, rule.atol or 0.0, rule.rtol or 0.0)
-    if rule.mismatch is None and any(getattr(rule, key) not in (None, {}) for key in _AGGREGATE):
+    if rule.mismatch is None and (
+        rule.match == "argmax" or any(getattr(rule, key) not in (None, {}) for key in _AGGREGATE)
+    ):
         return rule
     default = default_bound(dtype)
     return _bound(rule, default.atol, default.rtol)
 
 
 def _exact(rule: Tolerance) -> Tolerance:
-    return Tolerance(
-        pattern=rule.pattern, line=rule.line, column=rule.column, exact=True, equal_nan=rule.equal_nan
-    )
+    kept = {name: getattr(rule, name) for name in _KEPT_WHEN_EXACT}
+    return Tolerance(**kept, exact=True)
 
 
 def _bound(rule: Tolerance, atol: float, rtol: float) -> Tolerance:

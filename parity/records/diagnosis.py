@@ -136,9 +136,14 @@ class Diagnosis(Record):
     causes: tuple[Cause, ...] = ()  # the one with the largest share first
     notes: tuple[str, ...] = ()  # what could not be looked into, and why
 
-    def is_worth_a_look(self, term: Term) -> bool:
-        """Whether a leg is dominant, stands out from the noise, or is a good part where none is dominant."""
+    def is_worth_a_look(self, term: Term, *, passed: bool = False) -> bool:
+        """Whether a leg is dominant, stands out from the noise, or is a good part where none is dominant.
+
+        What is no more than noise matters to no verdict where the output passed: only what stands out does.
+        """
         size, noise, total = self.budget.size(term), self.budget.noise, self.budget.total
+        if passed and size is not None and noise is not None:
+            return size > _ABOVE_NOISE * noise
         if self.dominant_leg is not None and self.dominant_leg == term:
             return True
         if size is None or not size > 0.0:
@@ -146,6 +151,19 @@ class Diagnosis(Record):
         if noise is not None and size > _ABOVE_NOISE * noise:
             return True
         return self.dominant_leg is None and total is not None and size > _A_GOOD_PART * total
+
+    @property
+    def is_honest_reference(self) -> bool:
+        """Whether the reference rounds no more than under strict numerics, nor much more than the candidate.
+
+        Two programs that compute the same with kernels of their own and round alike lost no more than their
+        type costs. That tells nothing of rounding that both do on purpose, as autocast has it.
+        """
+        rounding, runtime = self.budget.reference_rounding, self.budget.runtime_error
+        noise = self.budget.noise_floor
+        if rounding is None or runtime is None or noise is None:
+            return False
+        return rounding <= _ABOVE_NOISE * noise and rounding <= _ROUNDING * runtime
 
     def ranked(self, causes: Iterable[Cause]) -> tuple[Cause, ...]:
         """Causes of the dominant leg first and rounding last; within these the largest share first."""

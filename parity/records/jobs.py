@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from .loops import LoopJob
+from .matching import MatchGroup
 from .tensors import InputSet, Record, TensorRecord
 
 MODEL = "model"  # the component of a suite that declares none
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
+SAVED = "saved-outputs"  # the loader of a reference that is outputs on disk, and no module
 
 Exporter = Literal["torchscript", "dynamo"]
+Variant = Literal["compile", "autocast-bfloat16", "autocast-float16"]
+"""How PyTorch runs a module other than as it is."""
 Optimization = Literal["disable_all", "basic", "extended", "layout", "all"]
 
 
@@ -24,8 +29,8 @@ class ModelJob(Record):
     """How the reference module is built: `parity.worker.loaders` has one module for each loader."""
 
     loader: str
-    target: str
-    config: str | dict[str, Any] | None = None  # a file's absolute path, or the mapping itself
+    target: str | None = None  # what it names is the loader's to say
+    config: str | dict[str, Any] | None = None  # a file's or folder's absolute path, or the mapping itself
     args: dict[str, Any] = {}
     checkpoint: str | None = None
     checkpoint_key: str | None = None
@@ -44,10 +49,12 @@ class ComponentJob(Record):
     """One PyTorch module and the ONNX file that stands for it."""
 
     name: str
-    model: ModelJob
+    model: ModelJob | None  # None where no comparison of the suite has torch
     onnx: str
     export: ExportJob | None = None
     outputs: dict[str, str] = {}  # ONNX output -> path in the PyTorch result; empty: by order
+    loop: LoopJob | None = None
+    cast_inputs: bool = False  # floats are rounded to the dtype that the file declares
 
 
 class Numerics(Record):
@@ -73,9 +80,11 @@ class Numerics(Record):
 class OnnxRuntimeOptions(Record):
     """The specification's `onnxruntime:` mapping; each wins over `Numerics`."""
 
+    provider: str | None = None  # OpenVINOExecutionProvider; None: the device's own
     optimization: Optimization | None = None
     provider_options: dict[str, str] = {}
     session_config: dict[str, str] = {}
+    custom_ops: tuple[str, ...] = ()  # libraries, or package.module:callable that gives the path of one
 
 
 class LoadReference(Record, tag="load-reference"):
@@ -84,6 +93,32 @@ class LoadReference(Record, tag="load-reference"):
     device: str  # cpu, cuda:0
     numerics: Numerics
     base_dir: str  # the specification's folder: relative Python targets and imports start there
+    variant: Variant | None = None
+
+
+class LoadOnnxReference(Record, tag="load-onnx-reference"):
+    """An ONNX reference: its worker answers the other requests of a reference too, but for `ExportOnnx`."""
+
+    components: tuple[ComponentJob, ...]
+    pipeline: str | None
+    device: str
+    numerics: Numerics
+    options: OnnxRuntimeOptions
+    base_dir: str
+    candidates: dict[str, str] = {}  # component -> the candidate's ONNX file, which a diagnosis reads
+
+
+DistributionName = Literal[
+    "normal", "uniform", "integers", "constant", "zeros", "ones",
+    "mask", "positions", "lengths", "arange", "permutation", "one_hot", "offsets", "choice", "boxes",
+]  # fmt: skip
+
+
+class Padding(Record):
+    """What a tensor has where a mask, whose axes are its first ones, is zero."""
+
+    mask: str  # the name of a tensor of the distribution `mask`
+    value: float
 
 
 class Distribution(Record):
@@ -92,13 +127,21 @@ class Distribution(Record):
     name: str
     shape: tuple[int, ...]
     dtype: str
-    distribution: Literal["normal", "uniform", "integers", "constant", "zeros", "ones"]
+    distribution: DistributionName
     mean: float = 0.0
     std: float = 1.0
-    low: float = 0.0  # uniform: [low, high); integers: low <= value < high
-    high: float = 1.0
+    low: float = 0.0  # uniform: [low, high); integers: low <= value < high; arange: the first
+    high: float = 1.0  # offsets: the greatest
     value: float = 0.0  # constant
+    values: tuple[float, ...] = ()  # choice
+    min_length: int = 1  # mask: of the ones in a row
+    max_length: int | None = None  # None: the whole row
+    pad: Literal["right", "left"] = "right"
+    of: str = ""  # positions, lengths: the mask that they follow
     sparsity: float = 0.0  # share of elements set to zero
+    sorted: bool = False  # ascending along the last axis
+    unique: bool = False  # no value twice along the last axis
+    padding: Padding | None = None
 
 
 class GeneratedInputs(Record, tag="generated"):
@@ -107,21 +150,46 @@ class GeneratedInputs(Record, tag="generated"):
 
 
 class FileInputs(Record, tag="files"):
-    path: str  # .npz .npy .pt .pb
+    path: str  # .npz .npy .pt .pb, or the folder of a data set
+
+
+class ImageInputs(Record, tag="image"):
+    """One image file; `parity.worker.inputs.images` says in which order it is prepared."""
+
+    path: str
+    input: str
+    size: tuple[int, int] | None  # height, width
+    fit: Literal["stretch", "crop", "pad"]
+    resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+    fill: int
+    color: Literal["RGB", "BGR", "gray"]
+    layout: Literal["NCHW", "NHWC", "CHW", "HWC"]
+    dtype: str
+    scale: float
+    mean: tuple[float, ...]  # empty: 0
+    std: tuple[float, ...]  # empty: 1
+
+
+InputSource = GeneratedInputs | FileInputs | ImageInputs
 
 
 class MaterializeSet(Record, tag="materialize-set"):
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
     directory: str
 
 
 class MaterializeProvider(Record, tag="materialize-provider"):
-    """All input sets that a user's callable yields; they are named by their position: 0, 1, ..."""
+    """The next input set that a user's callable yields; it is named by its position: 0, 1, ...
+
+    They are asked for in this order, one at a time, so that there may be any number. The answer holds no set
+    when the callable has ended.
+    """
 
     target: str
     samples: int | None  # take so many; None: until it ends
-    directory: str
+    index: int
+    directory: str | None  # of this set; None: it is not wanted, and taken for the sake of the next
 
 
 class ExportOnnx(Record, tag="export-onnx"):
@@ -138,7 +206,7 @@ class RunReference(Record, tag="run-reference"):
 
 
 class StageCall(Record):
-    """One call of a component: what went in and what came out, in order."""
+    """One call of a component: what went in and what came out, in order. Each step of a loop is a call."""
 
     component: str
     index: int  # 0 for the first call of this component in this case
@@ -155,7 +223,9 @@ class Diagnose(Record, tag="diagnose"):
     """Asks the reference's worker for the error budget of one component call that ran before.
 
     `reference` and `candidate` are paired by position with `outputs`, the names of the ONNX outputs;
-    `repeated` is the candidate's second run on the same inputs, or why there is none.
+    `repeated` is the candidate's second run on the same inputs, or why there is none. `matching` has the
+    groups of outputs that are matched, each whole. `passed` are the outputs within their tolerance: these
+    are looked into only where a leg stands out from the noise.
     """
 
     component: str
@@ -164,6 +234,8 @@ class Diagnose(Record, tag="diagnose"):
     reference: tuple[TensorRecord, ...]
     candidate: tuple[TensorRecord, ...]
     repeated: tuple[TensorRecord, ...] | str
+    matching: tuple[MatchGroup, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 class MeasureNoise(Record, tag="measure-noise"):
@@ -196,6 +268,7 @@ class StartCandidate(Record, tag="start-candidate"):
     numerics: Numerics
     options: OnnxRuntimeOptions
     base_dir: str
+    save_optimized: str | None = None  # folder for the graphs that sessions run; None: they are not kept
 
 
 class OpenSession(Record, tag="open-session"):
@@ -203,7 +276,10 @@ class OpenSession(Record, tag="open-session"):
 
 
 class RunCandidate(Record, tag="run-candidate"):
-    """Each component alone on the reference's own inputs (`calls`), then the chain, if there is one."""
+    """Each component alone on the reference's own inputs (`calls`), then the chain, if there is one.
+
+    A loop, all steps of which are there, also runs freely: each step on the candidate's own state.
+    """
 
     case: str
     inputs: InputSet
@@ -212,20 +288,22 @@ class RunCandidate(Record, tag="run-candidate"):
 
 
 class MeasureLatency(Record, tag="measure-latency"):
-    """Times a case whole: the chain where there is one, else the model.
+    """Times a case whole: the chain where there is one, else the model, of a loop all its steps.
 
-    It stops early once `budget_s` seconds have been timed, but not before the third run.
+    A case is timed in several requests, so that both sides take turns; what the first has prepared is kept
+    for those that follow it at once. A loop without a pipeline takes the inputs of the reference's `calls`.
     """
 
     case: str
     inputs: InputSet
     warmup: int
     runs: int
-    budget_s: float = 1.0
+    calls: tuple[StageCall, ...] = ()
 
 
 ReferenceRequest = (
     LoadReference
+    | LoadOnnxReference
     | MaterializeSet
     | MaterializeProvider
     | RunReference

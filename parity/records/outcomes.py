@@ -9,6 +9,7 @@ from typing import Literal
 
 from .diagnosis import Cause, Diagnosis, Divergence, ModuleErrors
 from .jobs import StageCall
+from .placement import Placement
 from .tensors import InputSet, Record, TensorRecord, ValueInfo
 
 Setting = str | int | float | bool | None
@@ -21,6 +22,7 @@ class Loaded(Record, tag="loaded"):
     versions: dict[str, str]
     device: str  # as the framework names it: cpu, NVIDIA H200
     notes: tuple[str, ...] = ()  # what a user should know: modules that had to be put in eval mode, ...
+    placements: tuple[Placement, ...] = ()  # of sessions that loading has opened: of an ONNX reference
 
 
 class Materialized(Record, tag="materialized"):
@@ -33,6 +35,8 @@ class SessionOpened(Record, tag="session-opened"):
     outputs: tuple[ValueInfo, ...]
     settings: dict[str, Setting]  # as the session reports them
     providers: tuple[str, ...]
+    script: tuple[str, ...] = ()  # Python that sets `options` and `providers` of such a session
+    placement: Placement | None = None
 
 
 class Exported(Record, tag="exported"):
@@ -43,18 +47,28 @@ class Exported(Record, tag="exported"):
 
 
 class Ran(Record, tag="ran"):
-    """`calls` of components, and the chain's `outputs`; without a chain, None."""
+    """`calls` of components, and the chain's `outputs`; without a chain, None.
+
+    `free` are the candidate's steps of loops on its own state, where the same of `calls` had the reference's.
+    `placements` are those of sessions that ran for the first time, with what crosses between providers.
+    """
 
     calls: tuple[StageCall, ...]
     outputs: tuple[TensorRecord, ...] | None
     seconds: float
     peak_rss_bytes: int  # of the worker process during this run
     peak_device_bytes: int | None = None  # allocated on the accelerator by PyTorch; None on the CPU
+    free: tuple[StageCall, ...] = ()
+    placements: tuple[Placement, ...] = ()
 
 
 class Latency(Record, tag="latency"):
+    """`own_bytes` is the peak of resident memory, less what the worker held before it loaded a model."""
+
     seconds: tuple[float, ...]  # each timed run, synchronized, without the warm-up
     warmup: int
+    own_bytes: int | None = None
+    device_bytes: int | None = None  # of the process on the accelerator, as its driver counts them
 
 
 class Diagnosed(Record, tag="diagnosed"):
@@ -123,6 +137,8 @@ class Failed(Record, tag="failed"):
     problem: str
     fix: str = ""
     detail: str = ""  # traceback or the library's own words
+    about: str = ""  # key of the specification that is wrong, as in `SuitePlan.places`; empty: not known
+    causes: tuple[Cause, ...] = ()  # tensors on another device
 
 
 class Crashed(Record, tag="crashed"):

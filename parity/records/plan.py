@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from .jobs import (
     MODEL,
     PIPELINE,
+    SAVED,
     ComponentJob,
-    FileInputs,
-    GeneratedInputs,
+    InputSource,
     Numerics,
 )
+from .placement import PlacementRule
 from .results import Tolerance
 from .sides import Comparison
 from .tensors import Record
@@ -24,7 +26,7 @@ class PlannedSet(Record):
     """One input set: its id is stable, and safe as the name of a folder."""
 
     id: str
-    source: GeneratedInputs | FileInputs
+    source: InputSource
 
 
 class ProviderPlan(Record):
@@ -39,16 +41,48 @@ class Limits(Record):
 
     timeout_s: float
     memory_bytes: int | None  # resident memory of a worker with its children; None: no limit
+    repro_bytes: int = 2**30  # tensors of a failed case that are saved beside the reports
 
 
 class LatencyPlan(Record):
-    """`runs` = 0 measures no latency."""
+    """`runs` = 0 measures no latency. Ratios are the candidate's over the reference's; None: no limit."""
 
     warmup: int
     runs: int
+    max_latency_ratio: float | None = None
+    max_memory_ratio: float | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there is a limit."""
+        return (self.max_latency_ratio, self.max_memory_ratio) != (None, None)
 
 
+SAVE_IN_REPORTS = ""  # as a folder: that of the reports, which a specification does not know
 DiagnoseWhen = Literal["on-failure", "always", "never"]
+
+
+DEFAULT_GROWTH = 10.0  # room for what other kernels and processors do to a rounding error
+
+
+class BaselineFigure(Record):
+    """One output of one case in an earlier run."""
+
+    max_abs: float  # greatest absolute error
+    noise_floor: float | None = None  # None: nobody measured it
+
+
+class BaselinePlan(Record):
+    """What errors are held against.
+
+    `figures` has case id -> output -> figure; it is empty until `parity.baselines` has read the file.
+    """
+
+    file: str  # as the user wrote it
+    path: str  # absolute
+    max_growth: float
+    fail: bool
+    figures: dict[str, dict[str, BaselineFigure]] = {}
 
 
 class SuitePlan(Record):
@@ -73,6 +107,14 @@ class SuitePlan(Record):
     latency: LatencyPlan
     places: dict[str, tuple[int, int]]
     diagnose: DiagnoseWhen = "on-failure"
+    baseline: BaselinePlan | None = None
+    placement: PlacementRule = "warn"
+    save_optimized: str | None = None  # folder for the graphs that ONNX Runtime runs; None: they are not kept
+
+    @property
+    def saved(self) -> bool:
+        """Whether the reference is outputs on disk: no module is there to time or to evaluate."""
+        return any(one.model is not None and one.model.loader == SAVED for one in self.components)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -92,3 +134,13 @@ class SuitePlan(Record):
 def case_id(suite: str, label: str, input_set: str, subject: str) -> str:
     """The stable name of one case of a comparison; it holds no measured value."""
     return f"{suite}/{label}/{input_set}/{subject}"
+
+
+def selects(pattern: str, case: str) -> bool:
+    """Whether ``--case`` takes a case: by its very id, whatever that holds, or as a glob."""
+    return case == pattern or fnmatchcase(case, pattern)
+
+
+def selects_one(pattern: str) -> bool:
+    """Whether a pattern of ``--case`` can only be the id of one case."""
+    return not set(pattern) & set("*?[")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import dataclass_transform
+from typing import Literal, dataclass_transform
 
 import msgspec
 
@@ -10,6 +10,10 @@ import msgspec
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all records: immutable, made by keyword, no unknown field when decoded."""
+
+
+Form = Literal["tensor", "optional", "collection"]
+"""What a value is: a tensor; a tensor or nothing; or any number of tensors, in sequences and maps."""
 
 
 class TensorRecord(Record):
@@ -30,16 +34,22 @@ class ValueInfo(Record):
     """An input or output as an ONNX file declares it.
 
     `shape` holds a number for a fixed axis, a name for a symbolic one, None for an unknown one;
-    it is None as a whole when even the rank is unknown.
+    it is None as a whole when even the rank is unknown. The `dtype` of a collection is that of its tensors.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None
+    form: Form = "tensor"
 
 
 class InputSet(Record):
-    """The inputs of one case, materialized once: both sides read these very bytes."""
+    """The inputs of one case, materialized once: both sides read these very bytes.
+
+    `expected` are the outputs that were saved beside the inputs, in the order of the ONNX outputs; only a
+    saved reference reads them.
+    """
 
     id: str
     tensors: tuple[TensorRecord, ...]
+    expected: tuple[TensorRecord, ...] = ()

@@ -20,8 +20,8 @@ from .selection import OutputRow
 UNKNOWN = "unknown"
 NO_LEG = "no leg"  # stands out
 MEANING = {
-    "export": "export error: the ONNX graph computes something else than the module",
-    "reference": "reference rounding: PyTorch's own arithmetic",
+    "export": "export error: the ONNX graph computes something else than the reference",
+    "reference": "reference rounding: the reference's own arithmetic",
     "runtime": "runtime error: ONNX Runtime's kernels or graph optimizers",
     "repeatability": "not repeatable: two runs of one side on the same inputs differ",
     NO_LEG: "no leg stands out",
@@ -94,7 +94,9 @@ def facts(output: OutputResult) -> list[tuple[str, str]]:
 
 def conclusions(output: OutputResult, diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """The leg that stands out, the difference against noise, what is unknown and why."""
+    step = output.diagnosed_step
     return [
+        ("budget of", f"step {step} alone, on the reference's own state" if step else ""),
         ("mostly", sentence(diagnosis)),
         ("noise", noise.against(output, diagnosis.budget)),
         *(("unknown", text) for text in _unknown(diagnosis.budget)),

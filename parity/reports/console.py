@@ -20,8 +20,8 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report, Status
 
-from . import budget, causes, figures, grouping, noise, selection, verdict, wording
-from .console_blocks import Marked, failure_block, passed_block, unjudged_block
+from . import budget, causes, figures, grouping, growth, limits, noise, selection, steps, verdict, wording
+from .console_blocks import Marked, failure_block, grown_line, limit_block, passed_block, unjudged_block
 from .escaping import visible
 from .progress import ProgressView
 from .selection import OutputRow, Pair
@@ -39,6 +39,8 @@ _WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
 _MOST_DETAILED = 3  # reasons of failed outputs with all their figures: it should stay one screen
 _MOST_BUDGETS = 8  # rows of outputs that passed
+_MOST_LOOPS = 12  # rows of outputs of loops
+_MOST_GROWN = 8
 
 
 def report_console(stream: TextIO | None = None) -> Console:
@@ -69,15 +71,24 @@ def print_report(
         console.print(_heading(report, pair), no_wrap=True, overflow="ellipsis")
         console.print(_outputs_table(of_pair, wide=console.width >= _WIDE))
         console.print()
+        if looped := [row for row in of_pair if row.worst.steps]:
+            console.print(_steps_table(looped))
+            console.print()
     _print_failures(report, rows, console, most=len(rows) if diagnosed else _MOST_DETAILED)
+    for exceeded in limits.exceeded(report):
+        console.print(limit_block(exceeded))
+        console.print()
     _print_budgets(rows, console, in_full=diagnosed)
     for entry in selection.unjudged(report):
         console.print(unjudged_block(entry))
         console.print()
     if timed := selection.performance_rows(report):
-        console.print(_performance_table(timed))
+        console.print(_performance_table(timed, wide=console.width >= _WIDE))
         console.print()
-    asides = [*wording.notes(report), *wording.skips(report), *noise.tolerance_notes(report, rows)]
+    _print_grown(rows, console)
+    asides = [*wording.notes(report), *wording.skips(report), *growth.notes(report, rows)]
+    asides += [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
+    asides += limits.doubts(report)
     for subject, note in asides:
         told = Text.assemble((f"{visible(subject)}  ", "dim"), visible(note, 400))
         console.print(Marked(told, "·", "dim"))
@@ -111,6 +122,17 @@ def _print_budgets(rows: list[OutputRow], console: Console, *, in_full: bool) ->
             console.print()
     elif passed and not selection.failed(rows):
         console.print(_budgets_table(passed))
+        console.print()
+
+
+def _print_grown(rows: list[OutputRow], console: Console) -> None:
+    """A line for each of the first outputs that have grown since the baseline."""
+    found = growth.grown(rows)
+    for entry in found[:_MOST_GROWN]:
+        console.print(grown_line(entry))
+    if (rest := len(found) - _MOST_GROWN) > 0:
+        console.print(Text(f"▲ {rest:,} more have grown, all in summary.md", "yellow"))
+    if found:
         console.print()
 
 
@@ -190,7 +212,9 @@ def _sets(row: OutputRow) -> Text:
 
 def _worst_at(row: OutputRow) -> Text:
     element = wording.worst_element(row.worst)
-    return _line((figures.bracketed(element.index) if element else "", "dim"))
+    place = wording.located(element) if element else ""
+    of_set = f"in {visible(row.worst_case.input_set)}" if len(row.cases) > 1 else ""
+    return _line((f"{place} {of_set}".strip(), "dim"))
 
 
 def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:
@@ -200,19 +224,32 @@ def _bounded(rows: list[OutputRow]) -> tuple[list[OutputRow], int]:
     return [row for row in rows if id(row) not in left_out], len(left_out)
 
 
-def _performance_table(rows: list[selection.PerformanceRow]) -> Table:
-    numbers = ("reference", "candidate", "ratio", "peak memory")
-    table = _table("latency", *(_numeric(name, 9) for name in numbers), "input set")
-    several = len({row.pair for row in rows}) > 1
+def _performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> Table:
+    """Two rows for each pair of sides: what each of them takes."""
+    on_gpu, subjects = limits.has_device_memory(rows), len({row.subject for row in rows}) > 1
+    columns = [("min", 9), ("median", 9), ("p90", 9)] if wide else [("median", 9)]
+    columns += [("ratio", 7), ("own memory", 10), *([("on the GPU", 10)] if on_gpu else []), ("peak", 9)]
+    table = _table("latency", *(_numeric(name, width) for name, width in columns), "input set")
     for row in rows:
-        table.add_row(
-            _line("  ", visible(row.subject), f"  {visible(str(row.pair))}" if several else ""),
-            Text(figures.milliseconds(row.reference.latency_ms)),
-            Text(figures.milliseconds(row.candidate.latency_ms)),
-            Text(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),
-            Text(f"{wording.peak_memory(row.reference)} → {wording.peak_memory(row.candidate)}", "dim"),
-            _line((visible(wording.timed_set(row)), "dim")),
-        )
+        named = f"{visible(row.subject)}  " if subjects else ""
+        for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
+            told = [side.least, side.median, side.p90] if wide else [side.median]
+            told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
+            # Sides may differ in their last characters alone.
+            name = Text.assemble(("· ", "dim"), named, visible(side.side), overflow="fold")
+            table.add_row(name, *map(Text, told), _line((of_set, "dim")))
+    return table
+
+
+def _steps_table(rows: list[OutputRow]) -> Table:
+    """How the errors of the outputs of loops grow, a line for each."""
+    table = _table("steps", "")
+    for row in rows[:_MOST_LOOPS]:
+        mark, style = _MARKS[row.status]
+        name = _line("  ", (mark, style), " ", visible(wording.label(row.subject, row.name)))
+        table.add_row(name, _line((steps.course(row.worst), style if row.status == "failed" else "dim")))
+    if (rest := len(rows) - _MOST_LOOPS) > 0:
+        table.add_row(_line((f"  {figures.counted(rest, 'more output')}", "dim")), "")
     return table
 
 

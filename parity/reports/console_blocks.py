@@ -11,9 +11,11 @@ from rich.text import Text
 
 from parity.records.results import Report
 
-from . import budget, causes, figures, modules, selection, wording
+from . import budget, causes, figures, limits, modules, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
+from .growth import Grown
+from .limits import LimitRow
 from .selection import Diagnosed, OutputRow, Unjudged
 
 # Of facts that are looked for first, and of those that are looked for last.
@@ -62,6 +64,7 @@ def failure_block(report: Report, group: Group) -> Marked:
         *remedies(group),
         *wording.facts(row.worst, spec),
         ("input sets", wording.failing_sets(row)),
+        *wording.again(row, spec),
     ]
     return Marked(_block(_title(row, "bold red"), facts, row.explained), "✗", "bold red")
 
@@ -134,6 +137,22 @@ def _modules_table(explained: Diagnosed) -> Table | None:
             Text(row.bar),
         )
     return table
+
+
+def limit_block(row: LimitRow) -> Marked:
+    """A limit of latency or memory that the candidate is beyond."""
+    title = Text.assemble(
+        (visible(wording.label(row.subject, row.check.limit_name)), "bold"),
+        (f"  {limits.title(row)}", "bold red"),
+        (f"  {visible(str(row.pair))}", "dim"),
+    )
+    return Marked(Stack(title, _grid(limits.facts(row))), "✗", "bold red")
+
+
+def grown_line(entry: Grown) -> Marked:
+    """An output whose error has grown since the baseline."""
+    name = visible(wording.label(entry.row.subject, entry.row.name))
+    return Marked(Text.assemble((name, "bold"), "  ", visible(str(entry), 400)), "▲", "bold yellow")
 
 
 def unjudged_block(entry: Unjudged) -> Marked:

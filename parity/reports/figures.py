@@ -128,7 +128,7 @@ def tolerance(value: Tolerance | None) -> str:
     """The criteria that an output had to meet: ``atol 1e-3, cosine ≥ 0.999``."""
     if value is None:
         return MISSING
-    criteria = ["exact"] if value.exact else _elementwise(value)
+    criteria = [*_matching(value), *(["exact"] if value.exact else _elementwise(value))]
     criteria += [
         f"{name} ≤ {limit(bound)}"
         for name, bound in (
@@ -148,7 +148,19 @@ def tolerance(value: Tolerance | None) -> str:
         criteria.append(f"snr ≥ {limit(value.snr_db)} dB")
     if value.equal_nan:
         criteria.append("equal NaN")
+    if value.dtype == "any":
+        criteria.append("any float dtype")
     return ", ".join(criteria) or MISSING
+
+
+def _matching(value: Tolerance) -> list[str]:
+    """How elements are paired: ``rows``; ``argmax, margin 0.01``; and which rows may be missing."""
+    told = [str(value.match)] if value.match else []
+    if value.margin:
+        told.append(f"margin {limit(value.margin)}")
+    if value.optional_below is not None:
+        told.append(f"optional ≤ {limit(value.optional_below)}")
+    return told
 
 
 def _noise(multiple: float, floor: float | None) -> str:

@@ -7,6 +7,7 @@ and text.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from junit_xml import TestCase, TestSuite
 
 from parity.errors import ExitCode
-from parity.records.results import CaseResult, OutputResult, Problem, Report, SuiteResult
+from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Report, SuiteResult
 
-from . import budget, causes, selection, verdict, wording
+from . import budget, causes, limits, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
+_LINE = re.compile(r":(\d{1,9}):\d+$")
 _NAME_LIMIT = 1_000  # characters; wide, because names have to stay distinct
 
 
@@ -59,10 +61,16 @@ def render(report: Report) -> str:
 
 
 def _finished(suite: TestSuite, duration_s: float) -> ET.Element:
-    """What junit-xml makes of a suite, mended: it adds `disabled`, leaves out a time of 0, rounds none."""
+    """What junit-xml makes of a suite, mended.
+
+    It adds `disabled`, leaves out a time of 0, rounds none, and puts a suite's output before its cases.
+    """
     element: ET.Element = suite.build_xml_doc()
     element.attrib.pop("disabled", None)
     element.set("time", f"{duration_s:.3f}")
+    for output in element.findall("system-out"):
+        element.remove(output)
+        element.append(output)
     for case in element.iter("testcase"):
         case.set("time", f"{float(case.get('time', '0')):.3f}")
     return element
@@ -79,9 +87,11 @@ def _suite(report: Report, name: str, found: _Suite) -> TestSuite:
     properties = {"specification": spec, "parity": report.tool_version}
     if records:
         properties["numerics"] = records[0].numerics
+    said = [f"{side.side}: {note}" for record in records for side in record.sides for note in side.notes]
     return TestSuite(
         visible(name, _NAME_LIMIT),
         cases,
+        stdout="\n".join(visible(note, TEXT_LIMIT) for note in dict.fromkeys(said)) or None,
         timestamp=visible(report.started_at),
         properties={key: visible(value) for key, value in properties.items()},
     )
@@ -98,7 +108,10 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
         entry = TestCase(name, classname=classname, elapsed_sec=seconds, file=visible(spec), line=line)
         _add_outcome(entry, output, spec)
         yield entry
-    problems = [problem for problem in selection.case_problems(case) if problem.kind != selection.OF_OUTPUT]
+    for check in case.performance:
+        yield _limit(case, check, classname, spec)
+    told = (selection.OF_OUTPUT, selection.OF_LIMIT)
+    problems = [problem for problem in selection.case_problems(case) if problem.kind not in told]
     if problems or not case.outputs:
         entry = TestCase("case", classname=classname, elapsed_sec=seconds, file=visible(spec))
         for problem in problems:
@@ -123,6 +136,24 @@ def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
             entry.add_error_info(message=problem or "not judged", output=text, error_type="not judged")
         case "skipped":
             entry.add_skipped_info(message=_reason(output.problem))
+
+
+def _limit(case: CaseResult, check: PerformanceCheck, classname: str, spec: str) -> TestCase:
+    """A limit of latency or memory; it takes no time of its own, for the outputs share the case's."""
+    row = limits.LimitRow(selection.pair_of(case), case.subject, check, case, (case,))
+    line = _LINE.search(check.at)
+    entry = TestCase(
+        check.limit_name, classname=classname, file=visible(spec), line=int(line[1]) if line else None
+    )
+    text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in limits.facts(row) if told)
+    match check.status:
+        case "failed":
+            entry.add_failure_info(limits.title(row), text, "beyond its limit")
+        case "passed":
+            entry.stdout = text
+        case _:
+            entry.add_error_info(visible(check.problem, TEXT_LIMIT) or "not judged", text, "not judged")
+    return entry
 
 
 def _diagnosed(output: OutputResult) -> list[tuple[str, str]]:

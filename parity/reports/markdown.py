@@ -11,12 +11,13 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report
 
-from . import budget, figures, noise, selection, verdict, wording
+from . import budget, figures, growth, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
 from .grouping import groups
 from .markdown_causes import evidence, where_and_why
 from .markdown_run import about_the_run
+from .markdown_steps import every_step, limits_exceeded, step_growth
 from .selection import OutputRow
 
 SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whole
@@ -34,10 +35,14 @@ def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Sect
         *after_verdict,
         *where_and_why(rows),
         *_failures(rows),
+        *limits_exceeded(report),
+        *step_growth(rows),
+        *_grown(report, rows),
         *_tolerances(report, rows),
         *_unjudged(report),
         *evidence(report, rows),
         *_details(report, rows),
+        *every_step(rows),
         *_all_outputs(rows),
         *about_the_run(report),
     ]
@@ -103,8 +108,34 @@ def _legend(rows: list[OutputRow]) -> str:
     return "\n" + "".join(lines) if lines else ""
 
 
+def _grown(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
+    """What has grown since the baseline, and what else there is to know of it."""
+    found, extra = growth.grown(rows), _Extra(rows)
+    numeric = ["Was", "Now", "Growth", "Of tolerance", "Input sets"]
+    columns = [*extra.names, "Output", *numeric[:4], "Why", *extra.after]
+    lines = [
+        row(
+            [
+                *_names(entry.row, extra),
+                *map(unbroken, (entry.was, entry.now)),
+                f"**{unbroken(entry.times)}**",
+                unbroken(figures.factor(entry.row.worst.factor)),
+                prose(entry.why),
+                *extra.cells(entry.row, entry.sets),
+            ]
+        )
+        for entry in found
+    ]
+    notes = "".join(f"- {code(suite)}: {prose(text)}\n" for suite, text in growth.notes(report, rows))
+    if lines:
+        tail = f"\n{notes}" if notes else ""
+        yield Section(f"\n### Grown since the baseline\n\n{table(columns, numeric)}", lines, tail, weight=88)
+    elif notes:
+        yield Section(f"\n### Since the baseline\n\n{notes}", (), weight=69)
+
+
 def _tolerances(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
-    notes = noise.tolerance_notes(report, rows)
+    notes = [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
     lines = [f"- {code(outputs)}: {prose(note)}\n" for outputs, note in notes]
     if lines:
         yield Section("\n### Tolerances and noise\n\n", lines, weight=70)
@@ -119,10 +150,12 @@ class _Extra:
         self.names = ["Component"] * any(entry.subject != MODEL for entry in rows)
         self.after = ["Input sets"] * self._sets + ["Suite", "Sides"] * self._pairs
 
-    def cells(self, entry: OutputRow) -> list[str]:
-        """The cells of `after`."""
-        amount = f"{len(entry.failing):,} of " if entry.failing else ""
-        sets = [unbroken(f"{amount}{len(entry.cases):,}")] * self._sets
+    def cells(self, entry: OutputRow, count: int | None = None) -> list[str]:
+        """The cells of `after`; `count` is of input sets that the table is about, not those that failed."""
+        told = len(entry.failing) if count is None else count
+        amount = f"{told:,} of " if told else ""
+        worst = f", worst {code(entry.worst_case.input_set)}" if len(entry.cases) > 1 else ""
+        sets = [unbroken(f"{amount}{len(entry.cases):,}") + worst] * self._sets
         return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs
 
 
@@ -146,7 +179,7 @@ def _worst(entry: OutputRow) -> list[str]:
     element, measured = wording.worst_element(entry.worst), entry.worst.measurement
     if element is None or measured is None:
         return [""] * 4
-    place = f"<code>{unbroken(figures.bracketed(element.index))}</code>"
+    place = f"<code>{unbroken(wording.located(element))}</code>"
     part = unbroken(figures.share(measured.mismatched, measured.elements))
     return [place, code(element.reference, 40), code(element.candidate, 40), part]
 
@@ -180,6 +213,7 @@ def _details(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
             ("problem", entry.worst.problem),
             *wording.facts(entry.worst, spec),
             ("input sets", wording.failing_sets(entry)),
+            *wording.again(entry, spec),
         ]
         lines = [row([name, prose(text)]) for name, text in facts if text]
         lines += _budget(entry)
@@ -203,7 +237,7 @@ def _all_outputs(rows: list[OutputRow]) -> Iterator[Section]:
     columns = [" ", *extra.names, "Output", "Max error", "Of tolerance", "Tolerance", "Type", *extra.after]
     lines = []
     for entry in selection.worst_first(rows):
-        kind = unbroken(prose(f"{entry.worst.dtype}{figures.bracketed(entry.worst.shape)}"))
+        kind = unbroken(prose(f"{wording.dtypes(entry.worst)}{figures.bracketed(entry.worst.shape)}"))
         cells = [_MARKS[entry.status], *_names(entry, extra), *_judged(entry)]
         lines.append(row([*cells, f"<code>{kind}</code>" if entry.worst.dtype else "", *extra.cells(entry)]))
     head = table(columns, ["Max error", "Of tolerance", "Input sets"])

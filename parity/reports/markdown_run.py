@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from parity.records.outcomes import Setting
 from parity.records.results import Report, SideSettings, SuiteResult
 
-from . import figures, selection, wording
+from . import figures, limits, selection, wording
 from .document import Section, folded, row, table
 from .escaping import code, prose, unbroken
 
@@ -26,34 +26,31 @@ def _performance(report: Report) -> Iterator[Section]:
     rows = selection.performance_rows(report)
     if not rows:
         return
-    numeric = ["Reference", "Candidate", "Ratio", "Memory, reference", "Memory, candidate"]
+    on_gpu = limits.has_device_memory(rows)
+    # Columns that are there only where the rows differ in them.
+    subjects, suites = (
+        len({entry.subject for entry in rows}) > 1,
+        len({entry.pair.suite for entry in rows}) > 1,
+    )
+    numeric = ["Min", "Median", "90 %", "Ratio", "Own memory", *(["On the GPU"] if on_gpu else [])]
+    numeric.append("Peak memory")
     lines = []
     for entry in rows:
-        told = (
-            figures.milliseconds(entry.reference.latency_ms),
-            figures.milliseconds(entry.candidate.latency_ms),
-            figures.ratio(entry.candidate.latency_ms, entry.reference.latency_ms),
-            wording.peak_memory(entry.reference),
-            wording.peak_memory(entry.candidate),
-        )
-        lines.append(
-            row(
-                [
-                    code(entry.subject),
-                    *map(unbroken, told),
-                    code(wording.timed_set(entry)),
-                    code(str(entry.pair)),
-                ]
-            )
-        )
-    side = rows[0].reference
-    runs = f"Median of {figures.counted(side.runs, 'run')} after {side.warmup} to warm up.\n\n"
-    yield folded(
-        "Latency and peak memory",
-        runs + table(["Timed", *numeric, "Input set", "Sides"], numeric),
-        lines,
-        weight=60,
+        for side in limits.side_rows(entry):
+            told = [side.least, side.median, side.p90, side.ratio, side.host]
+            told += [*([side.device] if on_gpu else []), side.peak]
+            places = [code(entry.subject)] * subjects + [code(entry.pair.suite)] * suites
+            cells = [code(side.side), *map(unbroken, told), code(wording.timed_set(entry)), *places]
+            lines.append(row(cells))
+    side_of = rows[0].reference
+    runs = (
+        f"{figures.counted(side_of.runs, 'run')} of each side, in turns, after {side_of.warmup} to warm up. "
+        "Own memory is the peak while they ran, without what the process held before it loaded the model; "
+        "peak memory is all of it, in any case that was run.\n\n"
     )
+    columns = ["Side", *numeric, "Input set", *["Timed"] * subjects, *["Suite"] * suites]
+    head = runs + table(columns, numeric)
+    yield folded("Latency and peak memory", head, lines, weight=60)
 
 
 def _settings(suite: SuiteResult) -> Iterator[Section]:
@@ -74,7 +71,7 @@ def _settings(suite: SuiteResult) -> Iterator[Section]:
 
 
 def _notes(report: Report) -> Iterator[Section]:
-    asides = [*wording.notes(report), *wording.skips(report)]
+    asides = [*wording.notes(report), *wording.skips(report), *limits.doubts(report)]
     lines = [f"- {code(subject)}: {prose(note)}\n" for subject, note in asides]
     if lines:
         yield folded("Notes", "", lines, weight=70)

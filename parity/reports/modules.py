@@ -67,7 +67,7 @@ def around_the_worst(modules: Sequence[ModuleErrors], most: int) -> list[Row | G
     The worst first, up to half of the room, then what is nearest to the very worst. A module that only holds
     others is left to them.
     """
-    modules = _adding(modules)
+    modules = adding(modules)
     local = {place: module.local for place, module in enumerate(modules) if module.local}
     if not local or not 0 < max(local.values()) < float("inf"):
         return []
@@ -87,7 +87,7 @@ def around_the_worst(modules: Sequence[ModuleErrors], most: int) -> list[Row | G
     return found
 
 
-def _adding(modules: Sequence[ModuleErrors]) -> list[ModuleErrors]:
+def adding(modules: Sequence[ModuleErrors]) -> list[ModuleErrors]:
     """Modules without those whose error one inside of them adds."""
     worst_inside: dict[str, float] = {}
     for module in modules:

@@ -140,4 +140,5 @@ def _aggregate(stated: Tolerance) -> bool:
 
 def _dtype(output: OutputResult) -> str:
     """``float32 ``; nothing for an output without a float's rounding of its own."""
-    return f"{output.dtype} " if output.dtype in _FLOATS else ""
+    dtype = output.reference_dtype or output.dtype  # the floor is the reference's
+    return f"{dtype} " if dtype in _FLOATS else ""

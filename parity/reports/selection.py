@@ -9,13 +9,24 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from parity.records.diagnosis import Diagnosis
-from parity.records.results import CaseResult, OutputResult, Problem, Report, SidePerformance, Status
+from parity.records.results import (
+    CaseResult,
+    OutputResult,
+    Problem,
+    Report,
+    SidePerformance,
+    Status,
+    WorstCase,
+)
 
 K = TypeVar("K", bound=Hashable)
 
-_WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
+WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
 OF_OUTPUT = "output"  # the kind of a problem that one output has, not the whole case
+OF_LIMIT = "limit"  # the kind of a problem that a limit of latency or memory has
 _NO_REASON = Problem(kind="skipped", message="no reason is given")
 _NO_CASE = Problem(kind="empty", message="no case of the suite was run")
 
@@ -103,18 +114,36 @@ def output_rows(report: Report) -> list[OutputRow]:
             found.setdefault(key, []).append((output, case))
     rows = []
     for (pair, subject, name), results in found.items():
-        result, case = min(results, key=lambda entry: _badness(entry[0]))
+        result, case = min(results, key=lambda entry: badness(entry[0]))
         cases = tuple(case for _, case in results)
         failing = tuple(case for output, case in results if output.status == "failed")
         diagnosed = [Diagnosed(out, case, out.diagnosis) for out, case in results if out.diagnosis]
-        diagnosed.sort(key=lambda entry: _badness(entry.output))
+        diagnosed.sort(key=lambda entry: badness(entry.output))
         rows.append(OutputRow(pair, subject, name, result, case, cases, failing, tuple(diagnosed)))
     return rows
 
 
+def worst_cases(report: Report) -> tuple[WorstCase, ...]:
+    """The case in which each output did worst."""
+    return tuple(
+        WorstCase(
+            suite=row.pair.suite,
+            reference=row.pair.reference,
+            candidate=row.pair.candidate,
+            subject=row.subject,
+            output=row.name,
+            status=row.worst.status,
+            factor=row.worst.factor,
+            case=row.worst_case.id,
+            input_set=row.worst_case.input_set,
+        )
+        for row in output_rows(report)
+    )
+
+
 def worst_first(rows: Iterable[OutputRow]) -> list[OutputRow]:
     """Failed rows before all others, the greatest factor first."""
-    return sorted(rows, key=lambda row: _badness(row.worst))
+    return sorted(rows, key=lambda row: badness(row.worst))
 
 
 def failed(rows: Iterable[OutputRow]) -> list[OutputRow]:
@@ -168,8 +197,14 @@ def case_problems(case: CaseResult) -> list[Problem]:
         for output in case.outputs
         if output.status == "error"
     ]
+    problems += [
+        Problem(kind=OF_LIMIT, message=f"{check.limit_name}: {check.problem}", at=check.at)
+        for check in case.performance
+        if check.status == "error"
+    ]
     shown = {output.status for output in case.outputs}
-    if not problems and case.status != "skipped" and case.status not in shown:
+    judged = any(problem.kind != OF_LIMIT for problem in problems)
+    if not judged and case.status != "skipped" and case.status not in shown:
         problems.append(Problem(kind="tool", message=f"the case is {case.status}, and no output of it is"))
     return problems
 
@@ -227,11 +262,11 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(every[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _badness(output: OutputResult) -> tuple[int, float, float]:
+def badness(output: OutputResult) -> tuple[int, float, float]:
     """Sorts the worst first: by status, then factor (a failure without one is infinite), then error."""
     unknown = float("inf") if output.status == "failed" else -1.0
     factor = unknown if output.factor is None else output.factor
-    return _WORST_STATUS_FIRST.index(output.status), -factor, -(output.max_abs or 0.0)
+    return WORST_STATUS_FIRST.index(output.status), -factor, -(output.max_abs or 0.0)
 
 
 def _slowdown(case: CaseResult) -> float:
@@ -241,10 +276,8 @@ def _slowdown(case: CaseResult) -> float:
 
 
 def _with_peaks(timed: SidePerformance, alike: list[SidePerformance]) -> SidePerformance:
-    return SidePerformance(
-        latency_ms=timed.latency_ms,
-        runs=timed.runs,
-        warmup=timed.warmup,
+    return replace(
+        timed,
         peak_rss_bytes=max((s.peak_rss_bytes for s in alike if s.peak_rss_bytes is not None), default=None),
         peak_device_bytes=max(
             (s.peak_device_bytes for s in alike if s.peak_device_bytes is not None), default=None

@@ -6,8 +6,11 @@ from parity.errors import ExitCode, worst
 from parity.problems import exit_code_of
 from parity.records.results import Report
 
+from . import growth
 from .figures import counted
+from .limits import exceeded
 from .selection import output_rows, skipped, unjudged
+from .wording import failed_by_growth_alone
 
 
 def exit_code(report: Report) -> ExitCode:
@@ -18,7 +21,7 @@ def exit_code(report: Report) -> ExitCode:
     codes = [ExitCode(report.exit_code)]
     outputs = [output for case in report.cases for output in case.outputs]
     failed = any(output.status == "failed" for output in outputs)
-    if failed:
+    if failed or exceeded(report):
         codes.append(ExitCode.FAILED)
     if not failed and not _elements_compared(report):
         codes.append(ExitCode.UNJUDGED)
@@ -40,8 +43,11 @@ def headline(report: Report) -> str:
     """The verdict in one line, without a name in it: ``3 of 13 outputs beyond tolerance``."""
     rows, problems, code = output_rows(report), unjudged(report), exit_code(report)
     passed = sum(row.status == "passed" for row in rows)
-    beyond = sum(row.status == "failed" for row in rows)
+    failed = [row for row in rows if row.status == "failed"]
+    beyond = sum(not failed_by_growth_alone(row.worst) for row in failed)
     said = [f"{beyond:,} of {counted(len(rows), 'output')} beyond tolerance"] if beyond else []
+    if limits := len(exceeded(report)):
+        said.append(f"{counted(limits, 'limit')} of latency or memory exceeded")
     if code is ExitCode.TOOL_DEFECT:
         said.append("a defect of parity itself")
     unknown = []
@@ -51,9 +57,14 @@ def headline(report: Report) -> str:
         unknown.append(counted(len(suites), "suite"))
     if unknown:
         said.append(f"{' and '.join(unknown)} could not be judged")
-    if passed and not beyond and _elements_compared(report):
+    grown = len(growth.grown(rows))
+    if len(failed) > beyond:
+        said.append(f"{grown:,} of {counted(len(rows), 'output')} grown since the baseline")
+    if passed and not failed and _elements_compared(report):
         said.append(f"{counted(passed, 'output')} within tolerance")
-    if not beyond and not _elements_compared(report):
+    if grown and len(failed) == beyond:
+        said.append(f"{grown:,} grown since the baseline")
+    if not failed and not _elements_compared(report):
         said.append("nothing was compared")
     if left_out := sum(len(entry.cases) for entry in skipped(report)):
         said.append(f"{left_out:,} skipped")

@@ -5,10 +5,22 @@ The words hold texts of models as they are; each report makes them inert in its 
 
 from __future__ import annotations
 
-from parity.records.jobs import MODEL
-from parity.records.results import Element, Measurement, OutputResult, Report, SidePerformance, Tolerance
+import shlex
+from collections.abc import Iterable
 
-from . import figures
+from parity.records.jobs import MODEL
+from parity.records.results import (
+    GROWTH,
+    Element,
+    Measurement,
+    OutputResult,
+    Report,
+    Repro,
+    SidePerformance,
+    Tolerance,
+)
+
+from . import figures, matching, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped
 
 
@@ -18,15 +30,26 @@ def label(subject: str, output: str) -> str:
 
 
 def how_far(output: OutputResult) -> str:
-    """``20.1 x its tolerance``; empty where nothing was measured and the problem says it all."""
+    """``20.1 x its tolerance in step 3 of 8``; empty where nothing was measured: the problem says it all."""
     measured = output.measurement
     if measured is None:
         return ""
+    if output.growth and failed_by_growth_alone(output):
+        return f"grown {figures.factor(output.growth.factor)}" if output.growth.before else "no longer exact"
+    where = f" in {steps.place(output)}" if output.steps else ""
     if measured.nonfinite.mismatched:
-        return "non-finite values"
+        return f"non-finite values{where}"
+    if lone := matching.lone(measured.matching):
+        return f"{figures.counted(lone, 'row')} without a counterpart{where}"
     if output.factor is None and output.tolerance and output.tolerance.exact:
-        return "exact required"
-    return f"{figures.factor(output.factor)} its tolerance"
+        return f"exact required{where}"
+    return f"{figures.factor(output.factor)} its tolerance{where}"
+
+
+def failed_by_growth_alone(output: OutputResult) -> bool:
+    """Whether an output is within its tolerance, and fails since its error has grown."""
+    criteria = {check.criterion for check in output.checks if not check.passed}
+    return output.status == "failed" and criteria == {GROWTH}
 
 
 def worst_element(output: OutputResult) -> Element | None:
@@ -47,7 +70,15 @@ def largest_elsewhere(output: OutputResult) -> str:
     largest = output.measurement.largest if output.measurement else None
     if worst is None or largest is None or largest.index == worst.index:
         return ""
-    return f"{figures.number(largest.abs_error, 6)} at {figures.bracketed(largest.index)}"
+    return f"{figures.number(largest.abs_error, 6)} at {located(largest)}"
+
+
+def located(element: Element) -> str:
+    """``[2, 0]``; ``[2, 0] ↔ [1, 0]`` where it is matched with one at another place of the candidate."""
+    ours = figures.bracketed(element.index)
+    return (
+        ours if element.candidate_index is None else f"{ours} ↔ {figures.bracketed(element.candidate_index)}"
+    )
 
 
 def mismatched(measured: Measurement) -> str:
@@ -95,23 +126,46 @@ def failed_checks(output: OutputResult) -> list[str]:
     return [f"{c.criterion}: {c.measured}, limit {c.limit}" for c in output.checks if not c.passed]
 
 
+def dtypes(output: OutputResult) -> str:
+    """``float32``; of two that are compared all the same ``float32 → float16``, reference → candidate."""
+    return " → ".join(filter(None, (output.reference_dtype, output.dtype)))
+
+
+def held_against_baseline(output: OutputResult) -> str:
+    """``was 3.10e-5, grown 645 x``; empty where there is no baseline."""
+    growth = output.growth
+    if growth is None:
+        return ""
+    was = f"was {figures.number(growth.before)}"
+    return {
+        "grown": f"{was}, grown {figures.factor(growth.factor)}" if growth.before else f"{was}: exact",
+        "kept": was,
+        "rounding": f"{was}; what it has grown by is within rounding",
+        "new": "it does not know this output",
+        "unmeasured": was,
+    }[growth.state]
+
+
 def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
     """All figures of an output, (name, text); a fact that does not apply has no text.
 
     `spec` is the specification's path, for the place of the tolerance.
     """
     measured, element, stated = output.measurement, worst_element(output), output.tolerance
-    told = [("tensor", f"{output.dtype} {figures.bracketed(output.shape)}" if output.dtype else "")]
+    told = [("tensor", f"{dtypes(output)} {figures.bracketed(output.shape)}" if output.dtype else "")]
     if element:
-        told.append(("worst at", f"{figures.bracketed(element.index)}  {values(element)}"))
+        told.append(("worst at", f"{located(element)}  {values(element)}"))
     if measured:
         told += [
+            *matching.facts(measured.matching),
             ("largest", largest_elsewhere(output)),
             ("mismatched", mismatched(measured)),
             ("non-finite", nonfinite(measured)),
             ("error", statistics(measured)),
         ]
+    told += steps.facts(output)
     told += [("criterion", check) for check in failed_checks(output)]
+    told.append(("baseline", held_against_baseline(output)))
     if stated:
         place = f'for "{stated.pattern}" at {tolerance_place(stated, spec)}'
         told.append(("tolerance", f"{figures.tolerance(stated)} {place}"))
@@ -137,13 +191,28 @@ def peak_memory(side: SidePerformance) -> str:
 
 
 def failing_sets(row: OutputRow) -> str:
-    """``3 of 40 beyond tolerance: 0, 7, 12``; empty for a single input set."""
+    """``3 of 40 beyond tolerance: 0, 7, 12; worst: 7``; empty for a single input set."""
     if len(row.cases) < 2:
         return ""
+    worst = f"; worst: {row.worst_case.input_set}" if len(row.failing) > 1 else ""
     if len(row.failing) == len(row.cases):
-        return f"all {len(row.cases):,} beyond tolerance"
+        return f"all {len(row.cases):,} beyond tolerance{worst}"
     sets = listed(case.input_set for case in row.failing)
-    return f"{len(row.failing):,} of {len(row.cases):,} beyond tolerance: {sets}"
+    return f"{len(row.failing):,} of {len(row.cases):,} beyond tolerance: {sets}{worst}"
+
+
+def again(row: OutputRow, spec: str) -> list[tuple[str, str]]:
+    """How to see the worst case of a failed row again, (name, text): with the gate, and without it.
+
+    `spec` is the specification's path.
+    """
+    # Of the component's cases one is saved; it need not be the worst of this output.
+    repro = next((case.repro for case in row.cases if case.repro), Repro())
+    script = f"python {repro.folder}/repro.py, in the folder of the reports" if repro.folder else ""
+    return [
+        ("replay", shlex.join(["parity", "run", spec, "--case", row.worst_case.id])),
+        ("repro", "; ".join(filter(None, (script, repro.note)))),
+    ]
 
 
 def timed_set(row: PerformanceRow) -> str:
@@ -155,6 +224,18 @@ def notes(report: Report) -> list[tuple[str, str]]:
     """What the two sides had to say, (side, note), each once."""
     said = [(side.side, note) for suite in report.suites for side in suite.sides for note in side.notes]
     return list(dict.fromkeys(said))
+
+
+def never_compared(rows: Iterable[OutputRow]) -> list[tuple[str, str]]:
+    """Outputs of which there was nothing on both sides in every input set, (outputs, what to know)."""
+    empty = [label(row.subject, row.name) for row in rows if row.status == "passed" and not _elements(row)]
+    note = "empty on both sides in every input set: nothing of it was compared"
+    return [(listed(empty, most=3), note)] if empty else []
+
+
+def _elements(row: OutputRow) -> int:
+    found = [output for case in row.cases for output in case.outputs if output.name == row.name]
+    return sum(output.measurement.elements for output in found if output.measurement)
 
 
 def skips(report: Report) -> list[tuple[str, str]]:

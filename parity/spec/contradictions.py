@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from parity.records.jobs import MODEL, PIPELINE
-from parity.spec.distributions import check_tensor
+from parity.spec.generated import check_generated
+from parity.spec.image_checks import check_images
 from parity.spec.inputs import InputsSpec
+from parity.spec.loops import check_loop
 from parity.spec.messages import Finding
 from parity.spec.models import ComponentSpec, OnnxSpec
 from parity.spec.places import Path
+from parity.spec.references import check_references
 from parity.spec.schema import Spec
+from parity.spec.settings import PerformanceSpec
+from parity.spec.side_checks import check_comparisons, needs_torch
 from parity.spec.tolerances import ToleranceSpec
 
-SETS_LIMIT = 10_000  # input sets of one specification
+RUNS_TO_JUDGE = 5  # with fewer no ratio can be told from noise, see judging.performance
+_MATCHING = ("match", "axis", "together", "margin", "optional_below", "score_column")  # beside any criterion
+_BOUNDS = {"atol", "rtol", "max_abs", "exact", "mismatch"}
 
 Findings = Iterator[Finding]
 
@@ -23,13 +29,16 @@ def contradictions(spec: Spec) -> Findings:
     """Everything in `spec` that contradicts something else in it."""
     yield from _subjects(spec)
     for name, component in (spec.components or {}).items():
-        yield from _component(("components", name), name, component)
-    if spec.model is not None and spec.model.checkpoint_key is not None and spec.model.checkpoint is None:
-        yield _key_without_checkpoint(("model", "checkpoint_key"))
+        yield from _component(("components", name), name, component, modules=needs_torch(spec))
+    yield from check_references(spec)
     yield from _exports(spec)
     yield from _inputs(spec.inputs)
     yield from _devices(spec.devices)
+    yield from check_comparisons(spec)
     yield from _tolerances(("tolerances",), spec.tolerances)
+    yield from _performance(spec.performance)
+    if spec.loop is not None and spec.components is None:
+        yield from check_loop(("loop",), spec.loop, spec.inputs)
 
 
 def _subjects(spec: Spec) -> Findings:
@@ -39,13 +48,13 @@ def _subjects(spec: Spec) -> Findings:
             yield Finding(
                 ("pipeline",), "'pipeline' is given without 'components'", "add `components:`", on_key=True
             )
-        for name in ("model", "onnx"):
+        for name in ("model", "onnx") if needs_torch(spec) else ("onnx",):
             if getattr(spec, name) is None and spec.pipeline is None:
                 yield Finding(
                     (), f"{name!r} is missing", "give `model` and `onnx`, or `components` and `pipeline`"
                 )
         return
-    for name in ("model", "onnx", "outputs"):
+    for name in ("model", "onnx", "outputs", "loop"):
         if getattr(spec, name) is not None:
             fix = f"move {name!r} into a component"
             yield Finding((name,), f"{name!r} is given beside 'components'", fix, on_key=True)
@@ -54,20 +63,16 @@ def _subjects(spec: Spec) -> Findings:
         yield Finding(("components",), "'components' need a 'pipeline'", fix, on_key=True)
 
 
-def _component(path: Path, name: str, component: ComponentSpec) -> Findings:
+def _component(path: Path, name: str, component: ComponentSpec, *, modules: bool) -> Findings:
     if name in (MODEL, PIPELINE):
         yield Finding(
             path, f"a component can't be named {name!r}: reports use the name", "rename it", on_key=True
         )
-    if component.model.checkpoint_key is not None and component.model.checkpoint is None:
-        yield _key_without_checkpoint((*path, "model", "checkpoint_key"))
+    if component.model is None and modules:
+        yield Finding(path, "'model' is missing", "add `model: {target: model.py:build}`", on_key=True)
     yield from _tolerances((*path, "tolerances"), component.tolerances)
-
-
-def _key_without_checkpoint(path: Path) -> Finding:
-    return Finding(
-        path, "'checkpoint_key' is given without a 'checkpoint'", "add the checkpoint", on_key=True
-    )
+    if component.loop is not None:
+        yield from check_loop((*path, "loop"), component.loop, None)
 
 
 def _exports(spec: Spec) -> Findings:
@@ -89,9 +94,10 @@ def _component_onnx(spec: Spec, name: str) -> OnnxSpec:
 
 
 def _inputs(inputs: InputsSpec) -> Findings:
-    sources = [name for name in ("tensors", "files", "provider") if getattr(inputs, name) is not None]
+    kinds = ("tensors", "files", "images", "provider")
+    sources = [name for name in kinds if getattr(inputs, name) is not None]
     if not sources:
-        fix = "give exactly one of `tensors`, `files` and `provider`"
+        fix = "give exactly one of `tensors`, `files`, `images` and `provider`"
         yield Finding(("inputs",), "the inputs have no source", fix, on_key=True)
         return
     for other in sources[1:]:
@@ -99,39 +105,15 @@ def _inputs(inputs: InputsSpec) -> Findings:
         problem = f"{other!r} and {sources[0]!r} are both given"
         yield Finding(("inputs", other), problem, fix, on_key=True)
     source = sources[0]
-    applicable = {"tensors": {"seed", "samples", "dims"}, "files": set(), "provider": {"samples"}}[source]
+    applicable = {"tensors": {"seed", "samples", "dims"}, "provider": {"samples"}}.get(source, set())
     for name in ("seed", "samples", "dims"):
         if name in inputs.model_fields_set and name not in applicable:
             problem = f"{name!r} has no meaning with {source!r}"
             yield Finding(("inputs", name), problem, "leave it out", on_key=True)
     if inputs.tensors is not None:
-        yield from _dims(inputs)
-        for name, tensor in inputs.tensors.items():
-            yield from check_tensor(("inputs", "tensors", name), tensor)
-
-
-def _dims(inputs: InputsSpec) -> Findings:
-    used: set[str] = set()
-    for name, tensor in (inputs.tensors or {}).items():
-        for axis, size in enumerate(tensor.shape):
-            if isinstance(size, str):
-                used.add(size)
-                if size not in inputs.dims:
-                    path = ("inputs", "tensors", name, "shape", axis)
-                    yield Finding(
-                        path, f"{size!r} is not in 'dims'", f"add `dims: {{{size}: 1}}` under `inputs`"
-                    )
-    for name, sizes in inputs.dims.items():
-        at: Path = ("inputs", "dims", name)
-        if name not in used:
-            fix = "use it in a shape, or leave it out"
-            yield Finding(at, f"no tensor has the dimension {name!r}", fix, on_key=True)
-        if len(set(sizes)) < len(sizes):
-            yield Finding(at, f"a size of {name!r} is given twice", "give each size once")
-    count = math.prod(len(sizes) for sizes in inputs.dims.values()) * (inputs.samples or 1)
-    if count > SETS_LIMIT:
-        problem = f"this makes {count} input sets, more than {SETS_LIMIT}"
-        yield Finding(("inputs",), problem, "give fewer sizes or samples", on_key=True)
+        yield from check_generated(inputs)
+    if inputs.images is not None:
+        yield from check_images(("inputs", "images"), inputs.images)
 
 
 def _devices(devices: tuple[str, ...]) -> Findings:
@@ -142,16 +124,66 @@ def _devices(devices: tuple[str, ...]) -> Findings:
             )
 
 
+def _performance(performance: PerformanceSpec) -> Findings:
+    """A ratio needs runs; memory is looked at while they are timed."""
+    for key in ("max_latency_ratio", "max_memory_ratio"):
+        if getattr(performance, key) is None:
+            continue
+        at: Path = ("performance", key)
+        if performance.runs == 0:
+            problem = f"'runs: 0' measures nothing that {key!r} could judge"
+            yield Finding(at, problem, f"give it runs, or leave {key!r} out", on_key=True)
+        elif key == "max_latency_ratio" and performance.runs < RUNS_TO_JUDGE:
+            problem = f"{performance.runs} runs are too few to tell a ratio from noise"
+            yield Finding(at, problem, f"give it at least `runs: {RUNS_TO_JUDGE}`", on_key=True)
+
+
 def _tolerances(path: Path, tolerances: Mapping[str, ToleranceSpec]) -> Findings:
     for pattern, tolerance in tolerances.items():
         here = (*path, pattern)
-        given = tolerance.model_fields_set - {"exact", "equal_nan"}
+        given = tolerance.model_fields_set - {"exact", "equal_nan", "dtype", *_MATCHING}
         if tolerance.exact and given:
             names = ", ".join(sorted(given))
             problem = f"'exact: true' contradicts {names}"
             yield Finding((*here, "exact"), problem, "keep the one that is meant", on_key=True)
+        if tolerance.dtype == "any" and tolerance.ulp is not None:
+            problem, fix = "'ulp' has no meaning with `dtype: any`", "it counts in units of one dtype"
+            yield Finding((*here, "ulp"), problem, fix, on_key=True)
         shares = [float(share) for share in tolerance.quantile or {}]
         if len(set(shares)) < len(shares):
             yield Finding(
                 (*here, "quantile"), "a quantile is given twice", "give each share once", on_key=True
             )
+        yield from _matching(here, tolerance)
+
+
+def _matching(here: Path, tolerance: ToleranceSpec) -> Findings:
+    """Keys that only some kinds of matching have, and what these need."""
+    kinds = {"axis": "", "together": "rows topk", "margin": "argmax", "optional_below": "rows"}
+    match = tolerance.match
+    for key, with_kinds in kinds.items():
+        lonely = key == "optional_below" and match is None  # the scores go together with another output
+        fits = match is not None and (not with_kinds or match in with_kinds.split())
+        if getattr(tolerance, key) is not None and not (fits or lonely):
+            meant = " or ".join(with_kinds.split()) or "rows, sorted, topk or argmax"
+            fix = f"add `match: {meant}`, or leave it out"
+            yield Finding((*here, key), f"{key!r} has no meaning here", fix, on_key=True)
+    if tolerance.score_column is not None and tolerance.optional_below is None:
+        yield Finding(
+            (*here, "score_column"), "'score_column' is given without 'optional_below'", "add it", on_key=True
+        )
+    if match is None or match == "argmax":
+        return
+    given = tolerance.model_fields_set - {"equal_nan", "dtype", *_MATCHING}
+    if tolerance.noise_factor is not None:
+        problem = f"'noise_factor' contradicts 'match: {match}': noise is measured in one order only"
+        yield Finding((*here, "noise_factor"), problem, "give an atol in its place", on_key=True)
+    elif match in ("rows", "topk") and given and not given & _BOUNDS:
+        problem = f"'match: {match}' needs a bound on each element, which tells what may be the same"
+        yield Finding((*here, "match"), problem, "add an atol", on_key=True)
+    if match == "topk" and len(tolerance.together or ()) != 1:
+        problem = "'match: topk' needs the output with the indices"
+        yield Finding((*here, "match"), problem, "name it: `together: indices`", on_key=True)
+    if match == "rows" and tolerance.axis is not None and tolerance.axis < 0:
+        problem = "the axis of rows is counted from the front: outputs of other ranks move along"
+        yield Finding((*here, "axis"), problem, "give the axis from 0")

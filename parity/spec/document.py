@@ -18,13 +18,15 @@ from pydantic.fields import FieldInfo
 
 from parity.errors import SpecError
 from parity.spec import unsupported
-from parity.spec.inputs import InputsSpec, TensorSpec
+from parity.spec.comparisons import ComparisonSpec, SideSpec
+from parity.spec.images import ImagesSpec
+from parity.spec.inputs import InputsSpec, LengthsSpec, PaddingSpec, TensorSpec
 from parity.spec.json_schema import FILE_NAME, json_schema, schema_text
 from parity.spec.messages import flow
-from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec, OnnxSpec
+from parity.spec.models import ComponentSpec, ExportSpec, LoopSpec, ModelSpec, OnnxSpec
 from parity.spec.numerics import PRESETS
 from parity.spec.schema import Spec
-from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
+from parity.spec.settings import BaselineSpec, LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
 # Mapping of the schema -> the heading that explains it.
@@ -34,13 +36,20 @@ _SECTIONS: dict[type[BaseModel], str] = {
     OnnxSpec: "onnx",
     ExportSpec: "export",
     ComponentSpec: "components-and-pipeline",
+    LoopSpec: "loop",
     InputsSpec: "inputs",
+    ImagesSpec: "images",
+    ComparisonSpec: "comparisons",
+    SideSpec: "sides",
     TensorSpec: "generated-tensors",
+    LengthsSpec: "masks-and-what-follows-them",
+    PaddingSpec: "masks-and-what-follows-them",
     NumericsSpec: "numerics",
     ToleranceSpec: "tolerances",
     OnnxRuntimeSpec: "onnxruntime",
     LimitsSpec: "limits",
     PerformanceSpec: "performance",
+    BaselineSpec: "baseline",
 }
 _TYPES = {
     "string": "text",
@@ -145,15 +154,11 @@ def _setting(preset: dict[str, object], name: str) -> str:
 
 
 def _later() -> str:
-    """Keys and loaders that are refused by name."""
+    """Keys that are refused by name."""
     rows = [
         f"| `{key}` | [{_section(owner)}](#{_section(owner)}) | {_cell(meanwhile)} |"
         for owner, keys in unsupported.LATER_KEYS.items()
         for key, meanwhile in keys.items()
-    ]
-    rows += [
-        f"| `loader: {name}` | [model](#model) | {_cell(meanwhile)} |"
-        for name, meanwhile in unsupported.LATER_LOADERS.items()
     ]
     return "\n".join(["| key | of | meanwhile |", "| --- | --- | --- |", *rows, ""])
 

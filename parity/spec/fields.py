@@ -67,11 +67,17 @@ def _device(text: str) -> str:
         raise wrong(f"there is no device {text!r}", "write cpu, cuda or cuda:N, such as cuda:0") from error
 
 
-def _target(text: str) -> str:
+def parse_target(text: str, path: tuple[str | int, ...] = ()) -> str:
+    """``file.py:callable`` or ``package.module:callable``.
+
+    Raises:
+        PydanticCustomError: it is neither; `path` leads to it from the value that is being validated.
+    """
     place, _, attribute = text.rpartition(":")
     named = (place.endswith(".py") and len(place) > 3) or _MODULE.fullmatch(place)
     if not (named and _MODULE.fullmatch(attribute)):
-        raise wrong(f"{text!r} names no Python callable", "write file.py:callable or package.module:callable")
+        fix = "write file.py:callable or package.module:callable"
+        raise wrong(f"{text!r} names no Python callable", fix, path)
     return text
 
 
@@ -114,6 +120,16 @@ def _option(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
+def _switch_or_folder(value: object) -> object:
+    if isinstance(value, Ambiguous):
+        raise wrong(
+            f"{value!r} without quotes may be a folder or a truth value", "write true or false, or quote it"
+        )
+    if isinstance(value, bool) or (isinstance(value, str) and value):
+        return value
+    raise wrong(f"{value!r} is neither a switch nor a folder", "write true, false or the path of a folder")
+
+
 def _config(value: object) -> object:
     if isinstance(value, str) and value:
         return str(value)
@@ -134,6 +150,16 @@ def _extent(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_SIZE:
         return value
     raise wrong(f"{value!r} is no size", "write a whole number, or the name of one of `dims`")
+
+
+def _quantity(value: object) -> object:
+    if isinstance(value, str) and _SYMBOL.fullmatch(value):
+        return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise wrong(f"expected a finite number, not {value}", "write a number")
+        return float(value)
+    raise wrong(f"{value!r} is no number", "write a number, or the name of one of `dims`")
 
 
 def _one_or_more(value: object) -> object:
@@ -207,18 +233,21 @@ Symbol = Annotated[str, StringConstraints(pattern=f"^{_SYMBOL.pattern}$", max_le
 """The name of a dimension."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Target = Annotated[str, AfterValidator(_target)]
+Target = Annotated[str, AfterValidator(parse_target)]
 Device = Annotated[str, AfterValidator(_device)]
 ByteSize = Annotated[int, Field(gt=0), BeforeValidator(_bytes, json_schema_input_type=int | str)]
 Axis = Annotated[int, BeforeValidator(_axis, json_schema_input_type=str)]
 Size = Annotated[int, Field(ge=0, le=_LARGEST_SIZE)]
 Extent = Annotated[int | str, PlainValidator(_extent, json_schema_input_type=int | str)]
+Quantity = Annotated[float | str, PlainValidator(_quantity, json_schema_input_type=float | str)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[str, AfterValidator(_share)]
 Option = Annotated[str, BeforeValidator(_option, json_schema_input_type=str | int | float | bool)]
 FreeMapping = Annotated[dict[str, Any], AfterValidator(plain_data)]
 Config = Annotated[str | dict[str, Any], PlainValidator(_config, json_schema_input_type=str | dict[str, Any])]
+SwitchOrFolder = Annotated[bool | str, PlainValidator(_switch_or_folder, json_schema_input_type=bool | str)]
+AnyTexts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])]
 Texts = Annotated[
     tuple[Text, ...],
     Field(min_length=1),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
-from parity.registry import INPUT_FORMATS
+from parity.registry import INPUT_FORMATS, LOADERS
+from parity.spec import loaders
+from parity.spec.images import IMAGE_FORMATS
 from parity.spec.messages import Finding
 from parity.spec.models import ModelSpec, OnnxSpec
 from parity.spec.places import Path
 from parity.spec.schema import Spec
 
 CHECKPOINT_FORMATS = (".pth", ".pt", ".ckpt", ".safetensors")
+_NUMBERED = re.compile(r"(input|output)_\d+\.pb")
 _RELATIVE = "paths are relative to the specification file"
 
 
@@ -25,22 +29,45 @@ def missing_files(spec: Spec, base: FilePath) -> Iterator[Finding]:
     if spec.onnx is not None:
         yield from _onnx(("onnx",), spec.onnx, base)
     for name, component in (spec.components or {}).items():
-        yield from _model(("components", name, "model"), component.model, base)
+        if component.model is not None:
+            yield from _model(("components", name, "model"), component.model, base)
         yield from _onnx(("components", name, "onnx"), component.onnx, base)
+    for index, each in enumerate(spec.comparisons or ()):
+        for role in ("reference", "candidate"):
+            for name, path in (getattr(each, role).onnx or {}).items():
+                yield from _file(("comparisons", index, role, "onnx", name), path, base)
     if spec.pipeline is not None:
         yield from _target(("pipeline",), spec.pipeline, base)
     if spec.inputs.provider is not None:
         yield from _target(("inputs", "provider"), spec.inputs.provider, base)
+    yield from _libraries(spec, base)
     for index, pattern in enumerate(spec.inputs.files or ()):
         yield from _inputs(("inputs", "files", index), pattern, base)
+    if spec.inputs.images is not None:
+        for index, pattern in enumerate(spec.inputs.images.files):
+            yield from _images(("inputs", "images", "files", index), pattern, base)
+
+
+def _libraries(spec: Spec, base: FilePath) -> Iterator[Finding]:
+    for index, library in enumerate(spec.onnxruntime.custom_ops):
+        look = _target if ":" in library else _file
+        yield from look(("onnxruntime", "custom_ops", index), library, base)
 
 
 def matching_files(pattern: str, base: FilePath) -> list[str]:
-    """Absolute paths of the files that a path or pattern names, sorted; a literal path comes first."""
-    if is_file(base / pattern):
+    """Absolute paths of the files and data sets that a path or pattern names, sorted.
+
+    A path that is literally there stands for itself alone, whatever it holds.
+    """
+    if is_file(base / pattern) or is_data_set(base / pattern):
         return [str(base / pattern)]
     found = (base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - takes absolute ones
-    return sorted(str(path) for path in found if is_file(path))
+    return sorted(str(path) for path in found if is_file(path) or is_data_set(path))
+
+
+def is_data_set(path: FilePath) -> bool:
+    """Whether there is a folder of one input set: ``input_0.pb``, ... or ``inputs.npz``."""
+    return any(is_file(path / name) for name in ("input_0.pb", "output_0.pb", "inputs.npz"))
 
 
 def is_file(path: FilePath) -> bool:
@@ -61,9 +88,16 @@ def _mode(path: FilePath) -> int:
 
 
 def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
-    yield from _target((*path, "target"), model.target, base)
-    if isinstance(model.config, str):
+    archive = loaders.archive_of(model)
+    if archive is not None:
+        key, file = archive
+        yield from _file((*path, key), file, base)
+    elif model.loader == "transformers" and isinstance(model.config, str):
+        yield from _pretrained((*path, "config"), model.config, base)
+    elif model.loader in LOADERS and isinstance(model.config, str):
         yield from _file((*path, "config"), model.config, base)
+    if model.target is not None and loaders.names_callable(model):
+        yield from _target((*path, "target"), model.target, base)
     if model.checkpoint is not None:
         at = (*path, "checkpoint")
         if FilePath(model.checkpoint).suffix not in CHECKPOINT_FORMATS:
@@ -72,6 +106,21 @@ def _model(path: Path, model: ModelSpec, base: FilePath) -> Iterator[Finding]:
             )
         else:
             yield from _file(at, model.checkpoint, base)
+
+
+def _pretrained(path: Path, name: str, base: FilePath) -> Iterator[Finding]:
+    """A folder that `save_pretrained` wrote, or a config.json; never a name on a hub."""
+    if is_file(base / name):
+        return
+    if not is_folder(base / name):
+        fix = _near(name, base) or (
+            f"nothing is fetched from a hub: `hf download {name} --local-dir models/{FilePath(name).name}` "
+            "beforehand, and name that folder"
+        )
+        yield Finding(path, f"there is no folder {name!r}", fix)
+    elif not is_file(base / name / "config.json"):
+        fix = "name a folder that save_pretrained wrote"
+        yield Finding(path, f"there is no config.json in {name!r}", fix)
 
 
 def _onnx(path: Path, onnx: OnnxSpec, base: FilePath) -> Iterator[Finding]:
@@ -93,10 +142,27 @@ def _inputs(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
     if not found:
         yield Finding(path, f"no file matches {pattern!r}", _near(pattern, base) or _RELATIVE)
     for file in found:
+        if _NUMBERED.fullmatch(FilePath(file).name):
+            fix = f"name the folder itself: {str(FilePath(pattern).parent)!r}"
+            yield Finding(path, f"{FilePath(file).name!r} is one tensor of a data set", fix)
+            return
+        if is_folder(FilePath(file)):
+            continue
         if FilePath(file).suffix not in INPUT_FORMATS:
             name = FilePath(file).name
             fix = f"inputs are {', '.join(INPUT_FORMATS)}; narrow the pattern, such as 'samples/*.npz'"
             yield Finding(path, f"{name!r} is no file of inputs", fix)
+            return
+
+
+def _images(path: Path, pattern: str, base: FilePath) -> Iterator[Finding]:
+    found = matching_files(pattern, base)
+    if not found:
+        yield Finding(path, f"no file matches {pattern!r}", _near(pattern, base) or _RELATIVE)
+    for file in found:
+        if FilePath(file).suffix.lower() not in IMAGE_FORMATS:
+            fix = f"images are {', '.join(IMAGE_FORMATS)}; narrow the pattern, such as 'images/*.jpg'"
+            yield Finding(path, f"{FilePath(file).name!r} is no image", fix)
             return
 
 

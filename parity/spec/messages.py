@@ -112,8 +112,6 @@ def _unknown_key(path: Path) -> Finding:
 
 
 def _no_choice(path: Path, value: object) -> Finding:
-    if path[-1] == "loader" and isinstance(value, str) and value in unsupported.LATER_LOADERS:
-        return Finding(path, f"the loader {value!r} is not supported yet", unsupported.LATER_LOADERS[value])
     field = _field_at(path)
     choices = [str(choice) for choice in _choices(field.annotation if field else None)]
     near = difflib.get_close_matches(str(value), choices, 1)
@@ -142,7 +140,7 @@ def described(value: object) -> str:
 def type_at(path: Path) -> type[BaseModel] | None:
     """The model whose keys are at `path`; None where there is none."""
     model: type[BaseModel] | None = Spec
-    named = False  # the next part names an entry of a mapping, no field
+    named = False  # the next part names an entry of a mapping or an item of a list, no field
     for part in path:
         if named:
             named = False
@@ -154,12 +152,14 @@ def type_at(path: Path) -> type[BaseModel] | None:
 
 
 def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model that an annotation is about, and whether it is the value of a mapping's entries."""
+    """The model that an annotation is about, and whether it is that of entries of a mapping or list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     arguments = get_args(annotation)
     if get_origin(annotation) is dict:
         return _model_in(arguments[1])[0], True
+    if get_origin(annotation) is tuple:
+        return _model_in(arguments[0])[0], True
     found = ((model, named) for model, named in map(_model_in, arguments) if model is not None)
     return next(found, (None, False))
 

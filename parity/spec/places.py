@@ -52,7 +52,7 @@ class Places:
         return f"{self.file}:{place.line}:{place.column}"
 
     def dotted(self) -> dict[str, tuple[int, int]]:
-        """The places of all keys by their dotted path, as `SuitePlan.places` has them."""
+        """The places of all keys and items of lists by their dotted path, as `SuitePlan.places` has them."""
         return {".".join(map(str, path)): (line, column) for path, (line, column) in _keys_of(self._root, ())}
 
 
@@ -62,3 +62,7 @@ def _keys_of(node: Node, path: Path) -> Iterator[tuple[Path, Place]]:
         yield here, place
         if not is_opaque(here):
             yield from _keys_of(node.children[name], here)
+    for index, item in node.children.items():
+        if isinstance(index, int):
+            yield (*path, index), item.place
+            yield from _keys_of(item, (*path, index))

@@ -11,11 +11,20 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from parity.records.placement import PlacementRule
 from parity.records.plan import DiagnoseWhen
+from parity.spec.comparisons import ComparisonSpec
 from parity.spec.fields import Device, Name, SpecModel, Target, TextFor, Version
 from parity.spec.inputs import InputsSpec
-from parity.spec.models import ComponentSpec, ModelSpec, Onnx, Outputs
-from parity.spec.settings import LimitsSpec, NumericsSpec, OnnxRuntimeSpec, PerformanceSpec, Preset
+from parity.spec.models import ComponentSpec, LoopSpec, ModelSpec, Onnx, Outputs
+from parity.spec.settings import (
+    BaselineSpec,
+    LimitsSpec,
+    NumericsSpec,
+    OnnxRuntimeSpec,
+    PerformanceSpec,
+    Preset,
+)
 from parity.spec.tolerances import Tolerances, ToleranceSpec
 
 
@@ -30,7 +39,9 @@ class Spec(SpecModel):
         examples=["centerpoint"],
     )
     model: ModelSpec | None = Field(
-        None, description="The reference.", examples=[{"target": "model.py:build"}]
+        None,
+        description="The reference. May be left out where no comparison has torch.",
+        examples=[{"target": "model.py:build"}],
     )
     onnx: Onnx | None = Field(
         None,
@@ -41,6 +52,11 @@ class Spec(SpecModel):
         None,
         description="ONNX output -> path in the PyTorch result; by order otherwise.",
         examples=[{"heatmap": "preds.0.heatmap"}],
+    )
+    loop: LoopSpec | None = Field(
+        None,
+        description="The model has state: it is run for several steps that feed outputs back to inputs.",
+        examples=[{"steps": 8, "state": {"h_out": "h_in"}}],
     )
     components: Annotated[dict[Name, ComponentSpec], Field(min_length=1)] | None = Field(
         None,
@@ -60,6 +76,12 @@ class Spec(SpecModel):
         description="Both sides run on each of these: cpu, cuda, cuda:N.",
         examples=[["cpu", "cuda:0"]],
     )
+    comparisons: Annotated[tuple[ComparisonSpec, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Instead of `devices`: pairs of sides, each torch[+variant]@device, "
+        "onnxruntime[+provider]@device, or a mapping.",
+        examples=[[{"reference": "torch@cpu", "candidate": "onnxruntime@cuda:0"}]],
+    )
     numerics: Annotated[NumericsSpec, TextFor("preset", get_args(Preset))] = Field(
         default_factory=NumericsSpec,
         description="strict, default, or a mapping of single settings over one of them.",
@@ -76,6 +98,12 @@ class Spec(SpecModel):
         description="Options of ONNX Runtime.",
         examples=[{"optimization": "disable_all"}],
     )
+    placement: PlacementRule = Field(
+        "warn",
+        description="Nodes that the requested execution provider did not take: a note in every report, cases "
+        "that are not judged, or nothing.",
+        examples=["strict"],
+    )
     limits: LimitsSpec = Field(
         default_factory=LimitsSpec,
         description="Limits of time and memory.",
@@ -83,11 +111,16 @@ class Spec(SpecModel):
     )
     performance: PerformanceSpec = Field(
         default_factory=PerformanceSpec,
-        description="How latency is measured.",
-        examples=[{"runs": 5, "warmup": 1}],
+        description="How latency and memory are measured, and their limits.",
+        examples=[{"runs": 5, "warmup": 1}, {"max_latency_ratio": 1.5}],
     )
     diagnose: DiagnoseWhen = Field(
         "on-failure",
         description="Which outputs get an error budget: those beyond tolerance, all, or none.",
         examples=["always"],
+    )
+    baseline: Annotated[BaselineSpec, TextFor("path")] | None = Field(
+        None,
+        description="The errors of an earlier run: a path, or a mapping. What has grown since is reported.",
+        examples=["parity-baseline.json"],
     )

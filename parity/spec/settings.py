@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parity.records.jobs import Optimization
-from parity.spec.fields import ByteSize, Option, SpecModel, Text
+from parity.records.plan import DEFAULT_GROWTH
+from parity.spec.fields import AnyTexts, ByteSize, Option, SpecModel, SwitchOrFolder, Text
 
 Preset = Literal["strict", "default"]
 
@@ -77,6 +78,18 @@ class OnnxRuntimeSpec(SpecModel):
         description="Configuration entries of the session.",
         examples=[{"session.intra_op.allow_spinning": "0"}],
     )
+    custom_ops: AnyTexts = Field(
+        (),
+        description="Libraries of custom operators: files, or package.module:callable that returns the path "
+        "of one.",
+        examples=[["build/libops.so", "onnxruntime_extensions:get_library_path"]],
+    )
+    save_optimized: SwitchOrFolder = Field(
+        False,
+        description="Keep each graph as ONNX Runtime has optimized it: `true` in the report directory, or "
+        "a folder.",
+        examples=[True, "build/optimized"],
+    )
 
 
 class LimitsSpec(SpecModel):
@@ -90,14 +103,54 @@ class LimitsSpec(SpecModel):
         description="Resident memory of one worker with its children; no limit otherwise.",
         examples=["8GiB"],
     )
+    repro: ByteSize = Field(
+        2**30,
+        description="Tensors of a failed component's worst case, up to which they are saved beside the "
+        "reports, to be run again.",
+        examples=["1GiB"],
+    )
+
+
+Ratio = Annotated[float, Field(gt=0)]
 
 
 class PerformanceSpec(SpecModel):
-    """How latency is measured: the median of several runs of each side, after a warm-up."""
+    """How latency and memory are measured, and how many times the reference's the candidate may take."""
 
     runs: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        5, description="Timed runs of each side; 0 measures no latency.", examples=[5]
+        5,
+        description="Timed runs of each side; 0 measures no latency. 15 by default where there is a limit.",
+        examples=[5],
     )
     warmup: Annotated[int, Field(ge=0, le=10_000)] = Field(
         1, description="Runs before them that are not timed.", examples=[1]
+    )
+    max_latency_ratio: Ratio | None = Field(
+        None,
+        description="The candidate's latency over the reference's; beyond it the gate fails.",
+        examples=[1.5],
+    )
+    max_memory_ratio: Ratio | None = Field(
+        None,
+        description="The candidate's peak memory over the reference's; beyond it the gate fails.",
+        examples=[2.0],
+    )
+
+
+class BaselineSpec(SpecModel):
+    """The errors of an earlier run, which the errors of this one are held against."""
+
+    path: Text = Field(
+        description="What `parity run --write-baseline` wrote, or the `results.json` of an earlier run.",
+        examples=["parity-baseline.json"],
+    )
+    max_growth: Annotated[float, Field(gt=1)] = Field(
+        DEFAULT_GROWTH,
+        description="An output's greatest error may be so many times that of the baseline.",
+        examples=[10],
+    )
+    fail: bool = Field(
+        False,
+        description="Whether more growth than that fails the output; otherwise it is reported.",
+        examples=[True],
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parity.spec.fields import NonNegative, Share, SpecModel, Text
+from parity.records.matching import MatchKind
+from parity.spec.fields import NonNegative, Share, SpecModel, Text, Texts
 
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Mismatch = Annotated[float, Field(ge=0, le=1)]
+Column = Annotated[int, Field(ge=0)]
 Multiple = Annotated[float, Field(gt=0)]
 Quantiles = Annotated[dict[Share, NonNegative], Field(min_length=1)]
 
@@ -69,6 +71,50 @@ class ToleranceSpec(SpecModel):
     )
     equal_nan: bool = Field(
         False, description="NaN meets NaN. Otherwise any NaN is a failure.", examples=[True]
+    )
+    match: MatchKind | None = Field(
+        None,
+        description="What is compared with what, in place of element by element: rows (in any order, one to "
+        "one), sorted (values in any order), topk (entries by their index), argmax (only which class is the "
+        "greatest).",
+        examples=["rows"],
+    )
+    axis: int | None = Field(
+        None,
+        description="match: the axis along which rows, sorted values, k entries or classes lie. rows: 0 "
+        "otherwise, axes before it are batches. topk and argmax: the last otherwise. sorted: all values "
+        "together otherwise.",
+        examples=[1],
+    )
+    together: Texts | None = Field(
+        None,
+        description="match: rows: other outputs whose rows move with those of this one, each with its own "
+        "tolerance. match: topk: the output with the indices.",
+        examples=[["scores", "labels"]],
+    )
+    margin: NonNegative | None = Field(
+        None,
+        description="match: argmax: how far the reference's greatest value must be above the next for the "
+        "class to count; 0 otherwise.",
+        examples=[0.01],
+    )
+    optional_below: float | None = Field(
+        None,
+        description="The scores among rows that are matched: a row whose score is no greater may be missing "
+        "on either side.",
+        examples=[0.051],
+    )
+    score_column: Column | None = Field(
+        None,
+        description="optional_below: where in a row the score is, from 0; needed where a row has several "
+        "values.",
+        examples=[4],
+    )
+    dtype: Literal["same", "any"] = Field(
+        "same",
+        description="`any`: two float dtypes are compared by value, with the defaults of the coarser. "
+        "Otherwise another dtype is a failure.",
+        examples=["any"],
     )
 
 

@@ -5,25 +5,6 @@ from __future__ import annotations
 # Model of the schema -> its keys -> what to do meanwhile.
 LATER_KEYS: dict[str, dict[str, str]] = {
     "Spec": {
-        "comparisons": "leave it out: both sides run on each of `devices`",
-        "placement": "leave it out",
-        "baseline": "leave it out",
-        "loop": "leave it out; a `pipeline` may call a component many times",
-        "match": "leave it out, and give each output a tolerance by its own name",
-    },
-    "ComponentSpec": {"loop": "leave it out; a `pipeline` may call a component many times"},
-    "OnnxRuntimeSpec": {"custom_ops": "leave it out: models with custom operators can't be run"},
-    "PerformanceSpec": {
-        "max_latency_ratio": "leave it out: latency is measured and reported, not judged",
-        "max_memory_ratio": "leave it out: memory is measured and reported, not judged",
-    },
-    "ToleranceSpec": {
-        "match": "leave it out: elements are compared in order",
+        "match": "give it to a tolerance: boxes: {match: rows, atol: 0.01}",
     },
 }
-
-# Loader -> what to use meanwhile.
-LATER_LOADERS: dict[str, str] = dict.fromkeys(
-    ("mmengine", "transformers", "torchscript", "exported-program"),
-    "use the loader 'python' with a function that builds the model",
-)

@@ -19,14 +19,12 @@ from parity.diagnosis.runtime_leg import How, Run, diagnose_runtime
 from parity.diagnosis.runtime_leg.backend import PRODUCTION
 from parity.records.jobs import DiagnoseRuntime, Numerics, OnnxRuntimeOptions, Optimization
 from parity.records.outcomes import DiagnosedRuntime
-from parity.worker.backends.onnxruntime import CPU, OnnxRuntime
-from parity.worker.backends.onnxruntime_errors import explained
-from parity.worker.backends.onnxruntime_options import provider_options, session_options
+from parity.worker.backends.onnxruntime import OnnxRuntime
+from parity.worker.backends.onnxruntime_options import CPU
+from parity.worker.placement import assigned_nodes
 from parity.worker.problems import Unable
 
 _DISABLED = "optimization.disable_specified_optimizers"
-_ASSIGNMENT = "session.record_ep_graph_assignment_info"
-_QUIET = 3  # errors only: saving an optimized graph warns that it is for this machine alone
 
 
 def diagnose_call(
@@ -87,41 +85,41 @@ class OrtBackend:
         Raises:
             Unable: ONNX Runtime can't load it, or not this way.
         """
-        if how not in self._runtimes:
-            device = "cpu" if how.on_cpu else self.device
-            self._runtimes[how] = OnnxRuntime(device, self._numerics, self._how(how))
         if isinstance(model, str):
-            return self._runtimes[how].open(model).run
+            return self._runtime(how).open(model).run
         with self._written(model) as path:
-            return self._runtimes[how].open(path).run
+            return self._runtime(how).open(path).run
 
     def optimized(self, path: str, how: How = PRODUCTION) -> ModelProto:
         """The graph that a session on this file runs.
 
         Raises:
-            Unable: ONNX Runtime can't write it, as it is for one of more than 2 GB.
+            Unable: ONNX Runtime can't write it, as it is for one that a provider has compiled.
         """
-        import onnxruntime
-
-        target = self._folder / "optimized.onnx"
-        options = session_options(onnxruntime, self._numerics, self._how(how))
-        options.optimized_model_filepath = str(target)
-        options.log_severity_level = _QUIET
-        with explained("optimize", path):
-            onnxruntime.InferenceSession(path, options, self._providers(), enable_fallback=0)
-            saved = onnx.load(target)
-        target.unlink()
-        return saved
+        with TemporaryDirectory(dir=self._folder) as folder:
+            return onnx.load(self._runtime(how).optimize(path, folder))
 
     def on_other_providers(self, path: str) -> Mapping[str, str]:
-        """Nodes of the optimized graph that another provider runs than the device's own; none on the CPU.
+        """Nodes of the optimized graph that another provider runs than the requested one.
 
         Raises:
             Unable: ONNX Runtime can't load the file.
         """
-        if self.device == "cpu":
+        runtime = self._runtime(PRODUCTION)
+        if runtime.provider == CPU:
             return {}
-        return assignment(path, self._how(PRODUCTION), self._numerics, self._providers())
+        session = runtime.open(path)
+        return {
+            name: provider
+            for provider, (name, _, _) in assigned_nodes(session.native)
+            if provider != runtime.provider
+        }
+
+    def _runtime(self, how: How) -> OnnxRuntime:
+        if how not in self._runtimes:
+            device = "cpu" if how.on_cpu else self.device
+            self._runtimes[how] = OnnxRuntime(device, self._numerics, self._how(how))
+        return self._runtimes[how]
 
     def _how(self, how: How) -> OnnxRuntimeOptions:
         """The user's options, as far as `how` leaves them."""
@@ -133,14 +131,8 @@ class OrtBackend:
             optimization=how.optimization or self._options.optimization,
             provider_options={**self._options.provider_options, **dict(how.provider_options)},
             session_config=config,
+            provider=None if how.on_cpu else self._options.provider,
         )
-
-    def _providers(self) -> list[object]:
-        if self.device == "cpu":
-            return [CPU]
-        kind, _, index = self.device.partition(":")
-        options, _ = provider_options(kind, int(index or 0), self._numerics, self._options)
-        return [("CUDAExecutionProvider", options), CPU]
 
     @contextmanager
     def _written(self, model: ModelProto) -> Iterator[str]:
@@ -153,23 +145,6 @@ class OrtBackend:
             yield str(path)
         finally:
             path.unlink()
-
-
-def assignment(
-    path: str, options: OnnxRuntimeOptions, numerics: Numerics, providers: list[object]
-) -> dict[str, str]:
-    """Nodes by name, and the provider that runs them, where it is not the first of `providers`."""
-    import onnxruntime
-
-    asked = session_options(onnxruntime, numerics, options)
-    asked.add_session_config_entry(_ASSIGNMENT, "1")
-    with explained("load", path):
-        session = onnxruntime.InferenceSession(path, asked, providers, enable_fallback=0)
-        parts = session.get_provider_graph_assignment_info()
-        first = session.get_providers()[0]
-        return {
-            node.name: part.ep_name for part in parts if part.ep_name != first for node in part.get_nodes()
-        }
 
 
 def workspace() -> TemporaryDirectory[str]:

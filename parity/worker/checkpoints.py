@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
+from parity.worker.bystanders import standing_in
 from parity.worker.checkpoint_report import keys_differ, misfits, report
 from parity.worker.problems import Unable, user_code
 
 # Where trainers put the state dict of the model, and what wrappers put before its keys.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 
 _State = dict[str, Any]
 
@@ -25,8 +26,9 @@ _State = dict[str, Any]
 def load_checkpoint(module: torch.nn.Module, path: Path, key: str | None) -> tuple[str, ...]:
     """Loads the file into the module, strictly. Returns what a user should know of it.
 
-    A state dict is found by itself in the usual layouts, and the prefixes of wrappers (`DataParallel`,
-    `torch.compile`, Lightning) are stripped if, and only if, that makes all keys match.
+    A state dict is found by itself in the usual layouts. A prefix of its keys, as wrappers (`DataParallel`,
+    `torch.compile`) and Lightning's modules put one, is stripped if, and only if, that makes all keys match.
+    What a training module has beside the model, a loss with weights for instance, is left out and noted.
 
     Args:
         module: gets the values; on the CPU.
@@ -45,7 +47,23 @@ def load_checkpoint(module: torch.nn.Module, path: Path, key: str | None) -> tup
             fix="save model.state_dict(), or name its place with 'checkpoint_key'",
         )
     expected = module.state_dict()
+    state, notes = _choose(candidates, expected, path)
+    return (*notes, *_load_strictly(module, _with_tied(state, expected), expected, path))
+
+
+def _choose(candidates: list[_State], expected: _State, path: Path) -> tuple[_State, tuple[str, ...]]:
+    """The state dict that is meant, and what was left out beside it."""
     exact = [state for state in candidates if not keys_differ(state, expected)]
+    notes: tuple[str, ...] = ()
+    if not exact:
+        fitting = [
+            (name, part)
+            for state in candidates
+            for name, part in _parts(state)
+            if not keys_differ(part, expected) and not misfits(part, expected)
+        ]
+        exact = [part for _, part in fitting]
+        notes = tuple(f"{path.name}: the model's weights are those under {name!r}" for name, _ in fitting)
     if len(exact) > 1:
         raise Unable(
             "model",
@@ -53,8 +71,27 @@ def load_checkpoint(module: torch.nn.Module, path: Path, key: str | None) -> tup
             fix="name the one to use with 'checkpoint_key'",
         )
     # A module may still know how to take other keys, those of its older versions for instance.
-    state = exact[0] if exact else min(candidates, key=lambda state: keys_differ(state, expected))
-    return _load_strictly(module, state, expected, path)
+    return exact[0] if exact else min(candidates, key=lambda state: keys_differ(state, expected)), notes
+
+
+def _with_tied(state: _State, expected: _State) -> _State:
+    """With the keys that share their memory with one that is there: .safetensors keeps such a tensor once."""
+    places: dict[tuple[Any, ...], str] = {}
+    for key, own in expected.items():
+        if key in state and _is_tensor(own) and not is_lazy(own):
+            places.setdefault(_place(own), key)
+    tied = {
+        key: state[places[_place(own)]]
+        for key, own in expected.items()
+        if key not in state and _is_tensor(own) and not is_lazy(own) and _place(own) in places
+    }
+    return {**state, **tied}
+
+
+def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
+    # Empty tensors have no memory to share.
+    own = id(tensor) if tensor.numel() == 0 else tensor.data_ptr()
+    return (own, tensor.dtype, tensor.shape, tensor.stride())
 
 
 def _load_strictly(module: torch.nn.Module, state: _State, expected: _State, path: Path) -> tuple[str, ...]:
@@ -103,11 +140,24 @@ def _candidates(data: object) -> Iterator[_State]:
 
 
 def _without_prefixes(state: _State) -> Iterator[_State]:
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key, value in state.items() if _is_tensor(value)):
-            shorter = {key.removeprefix(prefix): value for key, value in state.items()}
-            yield shorter
-            yield from _without_prefixes(shorter)
+    """Without the first name that all keys have in common, and again without the next one."""
+    prefixes = {key.partition(".")[0] for key, value in state.items() if _is_tensor(value)}
+    if len(prefixes) == 1 and all("." in key for key, value in state.items() if _is_tensor(value)):
+        shorter = {key.removeprefix(f"{next(iter(prefixes))}."): value for key, value in state.items()}
+        yield shorter
+        yield from _without_prefixes(shorter)
+
+
+def _parts(state: _State) -> Iterator[tuple[str, _State]]:
+    """The tensors under each first name of the keys, also without what wrappers put before them."""
+    parts: dict[str, _State] = {}
+    for key, value in state.items():
+        name, dot, rest = key.partition(".")
+        if dot and _is_tensor(value):
+            parts.setdefault(name, {})[rest] = value
+    for name, part in parts.items():
+        yield name, part
+        yield from ((name, shorter) for shorter in _without_prefixes(part))
 
 
 def _at_key(data: object, key: str, path: Path) -> object:
@@ -160,7 +210,8 @@ def _read_pickled(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strange formats, which the errors below are about
             # Mapped, a checkpoint of any size costs no memory but the module's; the old format has no map.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            with standing_in():
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # a damaged pickle raises anything at all
         raise _unreadable(path, zipped, error) from error
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from parity.artifacts import Array
-from parity.diagnosis.budget import Results
-from parity.diagnosis.tracing import Trace
+from parity.diagnosis.budget import Result, Results
+from parity.diagnosis.onnx64 import Memory
+from parity.diagnosis.tracing import Sketch, Trace
+from parity.records.diagnosis import Diagnosis, Term
 from parity.worker.binding import Tensors
 from parity.worker.reference_component import ReferenceComponent
 
@@ -20,10 +22,14 @@ class Evaluated:
         component: ready to run under the numerics of the suite.
         inputs: gives new tensors of the call.
         feeds: gives the call's inputs by the names that a graph declares.
-        results: by the ONNX outputs' names.
+        results: by the ONNX outputs' names, those that are matched in the order of the reference.
         module_trace: None where the module could not be evaluated in float64.
         graph_trace: None where the graph could not.
+        graph_order: the module's outputs in float64, those that are matched in the order of the graph's.
+        memory: of the graph's evaluation.
         output_names: the ONNX outputs in the order of the module's result; None where an output has no name.
+        passed: outputs within their tolerance.
+        autocast: whether the module computes anything under autocast, as far as that is known.
     """
 
     component: ReferenceComponent
@@ -32,7 +38,15 @@ class Evaluated:
     results: Mapping[str, Results]
     module_trace: Trace | None
     graph_trace: Trace | None
+    graph_order: Mapping[str, Result]
+    memory: Memory[Sketch]
     output_names: tuple[str, ...] | None
+    passed: frozenset[str] = frozenset()
+    autocast: bool = True
+
+    def is_worth_a_look(self, name: str, diagnosis: Diagnosis, term: Term) -> bool:
+        """Whether a leg of an output can tell why it differs as it does."""
+        return diagnosis.is_worth_a_look(term, passed=name in self.passed)
 
     def run(self) -> object:
         """What the module gives for the call once more, as the user runs it.

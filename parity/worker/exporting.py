@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from parity.worker.loaders.torchscript import TorchScriptModule
 from parity.worker.problems import Unable
 
 # A protobuf message holds 2 GB; parameters beyond this go into a file beside the model.
@@ -36,21 +38,27 @@ class ExportRequest:
 
 
 def export_torchscript(request: ExportRequest, path: Path) -> None:
-    """`torch.onnx.export(dynamo=False)`: traces the module."""
-    parameters = inspect.signature(request.module.forward).parameters
-    for name in request.kwargs:
-        if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
-            raise Unable(
-                "model",
-                f"the torchscript exporter can't pass {name!r}, which forward takes by keyword only",
-                fix="use `exporter: dynamo`, or let forward take it by position",
-            )
+    """`torch.onnx.export(dynamo=False)`: traces the module, or takes it as it is where it is TorchScript."""
+    if isinstance(request.module, TorchScriptModule):
+        _torchscript(request, request.module.script, request.args, request.kwargs, path)
+        return
+    with _taking_only(request):
+        _torchscript(request, request.module, (*request.args, *request.kwargs.values()), {}, path)
+
+
+def _torchscript(
+    request: ExportRequest,
+    module: torch.nn.Module,
+    args: tuple[torch.Tensor, ...],
+    kwargs: dict[str, torch.Tensor],
+    path: Path,
+) -> None:
     folding = request.constant_folding
     torch.onnx.export(
-        request.module,
-        request.args,
+        module,
+        args,
         path,
-        kwargs=request.kwargs,
+        kwargs=kwargs,
         input_names=request.input_names,
         output_names=request.output_names,
         opset_version=request.opset,
@@ -62,11 +70,39 @@ def export_torchscript(request: ExportRequest, path: Path) -> None:
     )
 
 
+@contextmanager
+def _taking_only(request: ExportRequest) -> Iterator[None]:
+    """Lets the forward take the request's tensors alone, by position.
+
+    The exporter fills in the default of every parameter that is left, and makes an input of each number.
+    """
+    forward, own = request.module.forward, vars(request.module)
+    before = own.get("forward")
+    count, names = len(request.args), tuple(request.kwargs)
+
+    def taking_only(*tensors: torch.Tensor) -> Any:
+        return forward(*tensors[:count], **dict(zip(names, tensors[count:], strict=True)))
+
+    own["forward"] = taking_only
+    try:
+        yield
+    finally:
+        del own["forward"]
+        if before is not None:
+            own["forward"] = before
+
+
 def export_dynamo(request: ExportRequest, path: Path) -> None:
     """`torch.onnx.export(dynamo=True)`: captures the module with `torch.export`.
 
     Constant folding is a part of this exporter's optimizer, which fuses batch norms too: both or neither.
     """
+    if isinstance(request.module, TorchScriptModule):
+        raise Unable(
+            "model",
+            "the dynamo exporter takes no TorchScript program",
+            fix="use `exporter: torchscript`, or export the module that the program was made from",
+        )
     folding = request.constant_folding
     values = (*request.module.parameters(), *request.module.buffers())
     torch.onnx.export(

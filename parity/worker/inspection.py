@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -83,29 +82,34 @@ def _provider(name: str) -> Finding:
     """Whether a session on a model of one node gets the provider: being listed means nothing."""
     import onnxruntime as ort
 
-    from parity.worker.backends.onnxruntime import one_node, why_not_loaded
+    from parity.worker.backends.onnxruntime_loading import NotLoaded, prove
 
-    if hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA and cuDNN from PyTorch's own packages
     options: Any = ort.SessionOptions()
-    options.log_severity_level = 4  # the reason is found out below
+    options.log_severity_level = 4  # the reason is found out without
     try:
-        session = ort.InferenceSession(one_node(), options, [name], enable_fallback=0)
-    except Exception as error:  # noqa: BLE001 - each provider has exceptions of its own
-        return Finding(subject=name, problem=f"it does not load: {str(error).strip().splitlines()[0]}")
-    if name in session.get_providers():
-        return Finding(subject=name, found="loads")
-    reason = why_not_loaded(name, Path(ort.__file__).parent / "capi")
-    return Finding(subject=name, problem=f"it does not load: {reason}")
+        prove(ort, name, lambda model: ort.InferenceSession(model, options, [name], enable_fallback=0))
+    except NotLoaded as error:
+        return Finding(subject=name, problem=f"it does not load: {error.reason}")
+    return Finding(subject=name, found="loads")
 
 
 def _device(name: str) -> Finding:
+    """Whether both sides can use a device; where neither can, the reasons of both."""
     from parity.worker.backends.onnxruntime import OnnxRuntime
     from parity.worker.modules import device_name, find_device
 
-    device = find_device(name)
-    OnnxRuntime(name, Numerics(), OnnxRuntimeOptions())
-    return Finding(subject=name, found=f"both sides can use it ({device_name(device)})")
+    found, problems = "", []
+    try:
+        found = f"both sides can use it ({device_name(find_device(name))})"
+    except Unable as unable:
+        problems.append(unable)
+    try:
+        OnnxRuntime(name, Numerics(), OnnxRuntimeOptions())
+    except Unable as unable:
+        problems.append(unable)
+    if not problems:
+        return Finding(subject=name, found=found)
+    return Finding(subject=name, problem="; ".join(each.problem for each in problems), fix=problems[0].fix)
 
 
 if __name__ == "__main__":

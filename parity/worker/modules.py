@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from parity import driver
-from parity.diagnosis.reference_leg.devices import misplaced
+from parity.diagnosis.reference_leg.devices import met_on_two_devices, misplaced
 from parity.records.jobs import ModelJob
-from parity.registry import LOADERS, resolve
+from parity.registry import LOADERS, find_loader, resolve
 from parity.worker.checkpoints import load_checkpoint
-from parity.worker.loaders import Loader
+from parity.worker.loaders import Built, Loader
 from parity.worker.problems import Unable, user_code
 
 _SHOWN = 10
@@ -22,26 +22,54 @@ _TWO_DEVICES = (
     "to be on the same device",
     "device type at start of DeviceGuard",
     "is not on the expected device",
+    "to have the same device type",
 )
 
 
 def build_module(job: ModelJob, base_dir: Path) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module that the loader makes, with its checkpoint; on the CPU, in whatever mode.
+    """What the loader makes, with its checkpoint; on the CPU, in whatever mode.
 
     Returns:
-        The module, and what a user should know about the checkpoint.
+        The module to compare, and what a user should know about how it was made.
 
     Raises:
         Unable: see the loader and `load_checkpoint`.
     """
-    if job.loader not in LOADERS:
-        known = ", ".join(sorted(LOADERS))
-        raise Unable("specification", f"there is no model loader {job.loader!r}", fix=f"use one of: {known}")
-    loader: Loader = resolve(LOADERS[job.loader])
-    module = loader(job, base_dir)
-    if job.checkpoint is None:
-        return module, ()
-    return module, load_checkpoint(module, Path(job.checkpoint), job.checkpoint_key)
+    made = _loader(job.loader)(job, base_dir)
+    built = made if isinstance(made, Built) else Built(made)
+    if not isinstance(built.module, torch.nn.Module):
+        raise Unable(
+            "model",
+            f"the loader {job.loader!r} gave an object of type {type(built.module).__qualname__}",
+            fix="a loader returns a torch.nn.Module, or parity.worker.loaders.Built with one",
+        )
+    notes = built.notes
+    if job.checkpoint is not None:
+        notes += load_checkpoint(built.module, Path(job.checkpoint), job.checkpoint_key)
+    return built.finish(built.module), notes
+
+
+def _loader(name: str) -> Loader:
+    try:
+        place = find_loader(name)
+    except LookupError as error:
+        raise Unable("specification", f"there is no model loader {name!r}", fix=str(error)) from error
+    if name in LOADERS:
+        own: Loader = resolve(place)
+        return own
+    with user_code(f"importing the loader {name!r} from {place}"):
+        theirs: Loader = resolve(place)
+    return _fenced(theirs, name)
+
+
+def _fenced(loader: Loader, name: str) -> Loader:
+    """Whatever a package's loader raises is not the tool's own defect."""
+
+    def fenced(job: ModelJob, base_dir: Path) -> torch.nn.Module | Built:
+        with user_code(f"building the model with the loader {name!r}"):
+            return loader(job, base_dir)
+
+    return fenced
 
 
 def find_device(name: str) -> torch.device:
@@ -106,20 +134,19 @@ def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str
     """
     with running(f"moving {whose} to {device}", device):
         module.to(device)
-    named = [*module.named_parameters(), *module.named_buffers()]
-    elsewhere = [f"{name} ({tensor.device})" for name, tensor in named if tensor.device != device]
-    if elsewhere:
+    found = misplaced(module, device)
+    held = [each for each in found if each.kind != "attribute"]
+    if held:
         raise Unable(
             "model",
-            f"{_listed(elsewhere)} of {whose} did not move to {device}",
+            f"{_listed([each.message for each in held])}: {whose} did not move to {device}",
             fix="a module that overrides .to() or _apply() must move its parameters and buffers",
+            causes=tuple(each.cause for each in held[:_SHOWN]),
         )
-    stray = [each.name for each in misplaced(module, device)]
-    if not stray:
+    if not found:
         return ()
-    return (
-        f"{whose}: {_listed(stray)}: not on {device}; tensors that are no buffers don't move with the module",
-    )
+    strays = _listed([each.message for each in found])
+    return (f"{whose}: {strays}; tensors that are no buffers don't move with the module",)
 
 
 def enforce_eval(module: torch.nn.Module, whose: str) -> tuple[str, ...]:
@@ -162,13 +189,25 @@ def running(doing: str, device: torch.device, module: torch.nn.Module | None = N
                 fix="use smaller inputs, or a device with more memory",
                 detail=error.detail,
             ) from cause
-        if any(said in str(cause) for said in _TWO_DEVICES):
-            found = misplaced(module, device) if module is not None else []
-            error.fix = "; ".join(f"{each.message}: {each.remedy}" for each in found[:_SHOWN]) or (
-                "make tensors on the device of the inputs, and register constants with register_buffer "
-                "so that they move with the module"
-            )
+        if cause is not None and any(said in str(cause) for said in _TWO_DEVICES):
+            _name_tensors(error, cause, device, module)
         raise
+
+
+def _name_tensors(
+    error: Unable, cause: BaseException, device: torch.device, module: torch.nn.Module | None
+) -> None:
+    """Says which tensors were on another device: PyTorch names an argument of the operation at most."""
+    found = met_on_two_devices(cause, module, device)[:_SHOWN] if module is not None else []
+    if not found:
+        error.fix = (
+            "make tensors on the device of the inputs, and register constants with register_buffer "
+            "so that they move with the module"
+        )
+        return
+    error.problem = f"{error.problem.rstrip('!.')}; {'; '.join(each.message for each in found)}"
+    error.fix = "; ".join(dict.fromkeys(each.remedy for each in found))
+    error.causes = tuple(each.cause for each in found)
 
 
 def _why_no_cuda() -> str:

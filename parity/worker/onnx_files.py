@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from parity.artifacts import numpy_dtype
-from parity.records.tensors import ValueInfo
+from parity.records.tensors import Form, ValueInfo
 from parity.worker.problems import Unable
 
 if TYPE_CHECKING:
@@ -44,12 +46,20 @@ def read_signature(path: str) -> tuple[tuple[ValueInfo, ...], tuple[ValueInfo, .
     inputs = tuple(
         _value_info(value, f"input of {path}") for value in graph.input if value.name not in initialized
     )
-    outputs = tuple(_value_info(value, f"output of {path}") for value in graph.output)
+    outputs = tuple(_output_info(value, path) for value in graph.output)
     if not outputs:
         raise Unable(
             "onnx", f"{path} declares no output: there is nothing to compare", fix="export the model again"
         )
     return inputs, outputs
+
+
+def external_bytes(path: str) -> int:
+    """Bytes that the tensors of an ONNX file have in other files; it is one that `read_signature` took."""
+    from onnx.external_data_helper import uses_external_data
+
+    model = _load(Path(path))
+    return sum(_byte_size(tensor) for tensor in _all_tensors(model) if uses_external_data(tensor))
 
 
 def dtype_name(code: int) -> str:
@@ -108,6 +118,21 @@ def _is_lfs_pointer(path: Path) -> bool:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER
 
 
+def _output_info(value: onnx.ValueInfoProto, path: str) -> ValueInfo:
+    """An output may also be an optional tensor, or sequences and maps of tensors."""
+    kind = value.type
+    if kind.WhichOneof("value") == "optional_type":
+        kind = kind.optional_type.elem_type
+    form: Form = "optional" if kind is not value.type else "tensor"
+    while kind.WhichOneof("value") in ("sequence_type", "map_type"):
+        form = "collection"
+        of_map = kind.WhichOneof("value") == "map_type"
+        kind = kind.map_type.value_type if of_map else kind.sequence_type.elem_type
+    tensor = type(value)(name=value.name, type=kind)
+    found = _value_info(tensor, f"output of {path}")
+    return replace(found, form=form, shape=None if form == "collection" else found.shape)
+
+
 def _value_info(value: onnx.ValueInfoProto, role: str) -> ValueInfo:
     kind = value.type.WhichOneof("value")
     if kind is None:
@@ -116,8 +141,8 @@ def _value_info(value: onnx.ValueInfoProto, role: str) -> ValueInfo:
         raise Unable(
             "onnx",
             f"{value.name!r}, {role}, is a {kind.removesuffix('_type').replace('_', ' ')}: "
-            "only tensors are supported so far",
-            fix="export the model so that its inputs and outputs are tensors",
+            "inputs are tensors, outputs tensors, optional tensors, or sequences and maps of tensors",
+            fix="export the model so that they are",
         )
     tensor = value.type.tensor_type
     shape = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 from parity.artifacts import Array, read_tensor, write_tensor
-from parity.records.jobs import Numerics, StageCall
+from parity.records.jobs import ComponentJob, Numerics, StageCall
 from parity.records.outcomes import Setting
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics as torch_numerics
 from parity.worker.backends.onnxruntime_session import Session
-from parity.worker.flattening import flatten
+from parity.worker.casting import is_float
+from parity.worker.flattening import Leaf, flatten
+from parity.worker.loops import run_steps
 from parity.worker.modules import find_device, running, synchronize
 from parity.worker.problems import Unable
 from parity.worker.targets import import_target
@@ -37,8 +39,15 @@ class OnnxPipeline:
     """
 
     def __init__(
-        self, target: str, base_dir: str, sessions: Mapping[str, Session], device: str, numerics: Numerics
+        self,
+        target: str,
+        base_dir: str,
+        sessions: Mapping[str, Session],
+        device: str,
+        numerics: Numerics,
+        components: Sequence[ComponentJob] = (),
     ) -> None:
+        self._loops = {one.name: one for one in components if one.loop is not None}
         self._sessions, self._numerics, self._device = sessions, numerics, find_device(device)
         self._changes_inputs = False  # whether the function has written into an input of the last run
         self._function = import_target(target, base_dir)
@@ -65,13 +74,18 @@ class OnnxPipeline:
         taken = _Taken(calls, folders)
         tensors = self._tensors(inputs)
         versions = _versions(tensors)
-        leaves = flatten(self._call(dict(tensors), taken), origin="the pipeline")
+        outputs = _arrays(flatten(self._call(dict(tensors), taken), origin="the pipeline"))
         self._changes_inputs = _versions(tensors) != versions
-        outputs = {
-            name: to_numpy(leaf, name) if isinstance(leaf, torch.Tensor) else leaf
-            for name, leaf in leaves.items()
-        }
         return outputs, taken.calls
+
+    def record(self, inputs: InputSet, directory: Path) -> tuple[dict[str, Array], tuple[StageCall, ...]]:
+        """The chain's flattened outputs, and every call of a stage, with its tensors saved."""
+        recorder = _Recorder(directory)
+        tensors = self._tensors(inputs)
+        versions = _versions(tensors)
+        outputs = _arrays(flatten(self._call(dict(tensors), recorder), origin="the pipeline"))
+        self._changes_inputs = _versions(tensors) != versions
+        return outputs, tuple(recorder.calls)
 
     def prepare(self, inputs: InputSet) -> tuple[Callable[[], object], Callable[[], None]]:
         """A run to be timed, and what waits for the device; nothing is saved."""
@@ -92,7 +106,7 @@ class OnnxPipeline:
 
     def _call(self, inputs: Tensors, watch: Watch | None) -> object:
         torch_numerics.apply(self._numerics)  # the user's code may have changed them
-        stages = _Stages(self._sessions, self._device, watch)
+        stages = _Stages(self._sessions, self._device, watch, self._loops)
         doing = f"running the pipeline with ONNX stages on {self._device}"
         with torch.no_grad(), running(doing, self._device):
             result: object = self._function(stages, inputs)
@@ -104,9 +118,17 @@ class OnnxPipeline:
 class _Stages(dict[str, "_Stage"]):
     """The stages by name. The first failure is kept: a pipeline that catches everything must not hide it."""
 
-    def __init__(self, sessions: Mapping[str, Session], device: torch.device, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        sessions: Mapping[str, Session],
+        device: torch.device,
+        watch: Watch | None,
+        loops: Mapping[str, ComponentJob],
+    ) -> None:
         self.failure: Unable | None = None
-        super().__init__({name: _Stage(self, name, one, device, watch) for name, one in sessions.items()})
+        super().__init__(
+            {name: _Stage(self, name, one, device, watch, loops.get(name)) for name, one in sessions.items()}
+        )
 
     def __missing__(self, name: object) -> NoReturn:
         self.failure = self.failure or Unable(
@@ -117,24 +139,43 @@ class _Stages(dict[str, "_Stage"]):
         raise self.failure
 
 
+class _Steps(dict[str, torch.Tensor]):
+    """What the last step of a loop returned; `steps` has that of each, as with PyTorch stages."""
+
+    def __init__(self, steps: tuple[Mapping[str, torch.Tensor], ...]) -> None:
+        super().__init__(steps[-1])
+        self.steps = steps
+
+
 class _Stage:
     """Called like a module: tensors by position or by ONNX input name -> tensors by ONNX output name."""
 
     def __init__(
-        self, stages: _Stages, name: str, session: Session, device: torch.device, watch: Watch | None
+        self,
+        stages: _Stages,
+        name: str,
+        session: Session,
+        device: torch.device,
+        watch: Watch | None,
+        loop: ComponentJob | None,
     ) -> None:
         self._stages, self._name, self._session = stages, name, session
-        self._device, self._watch = device, watch
+        self._device, self._watch, self._loop = device, watch, loop
 
     def __call__(self, *tensors: torch.Tensor, **named: torch.Tensor) -> Tensors:
         try:
             feeds = self._feeds(tensors, named)
-            outputs = self._session.run_tensors(feeds)
-            if self._watch is not None:
-                self._watch(self._session, self._name, feeds, outputs)
+            if self._loop is None:
+                return self._run(feeds)
+            return _Steps(tuple(run_steps(self._loop, feeds, self._run)))
         except Unable as error:
             self._stages.failure = self._stages.failure or error
             raise
+
+    def _run(self, feeds: Tensors) -> Tensors:
+        outputs = self._session.run_tensors(feeds)
+        if self._watch is not None:
+            self._watch(self._session, self._name, feeds, outputs)
         return outputs
 
     def _feeds(self, tensors: tuple[Any, ...], named: dict[str, Any]) -> Tensors:
@@ -151,7 +192,16 @@ class _Stage:
         feeds = {**by_position, **named}
         for name, tensor in feeds.items():
             self._check(name, tensor)
-        return feeds
+        return self._cast(feeds) if self._session.casts_inputs else feeds
+
+    def _cast(self, feeds: Tensors) -> Tensors:
+        wanted = {value.name: value.dtype for value in self._session.inputs}
+        return {
+            name: tensor.to(getattr(torch, wanted[name]))
+            if tensor.is_floating_point() and is_float(wanted[name])
+            else tensor
+            for name, tensor in feeds.items()
+        }
 
     def _check(self, name: str, tensor: object) -> None:
         """The session reads memory by its address, so it must be what the session takes it for."""
@@ -190,11 +240,40 @@ class _Taken:
             component=call.component,
             index=call.index,
             inputs=call.inputs,
-            outputs=tuple(
-                write_tensor(self._folders[key], name, to_numpy(tensor, name))
-                for name, tensor in outputs.items()
-            ),
+            outputs=_saved(self._folders[key], outputs),
         )
+
+
+class _Recorder:
+    """Watches the stages of a chain, and saves every call: these are the reference's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.calls: list[StageCall] = []
+        self._directory = directory
+
+    def __call__(self, session: Session, component: str, inputs: Tensors, outputs: Tensors) -> None:
+        del session
+        folder = self._directory / f"call-{len(self.calls)}"
+        index = sum(call.component == component for call in self.calls)
+        self.calls.append(
+            StageCall(
+                component=component,
+                index=index,
+                inputs=_saved(folder / "inputs", inputs),
+                outputs=_saved(folder / "outputs", outputs),
+            )
+        )
+
+
+def _saved(folder: Path, tensors: Tensors) -> tuple[TensorRecord, ...]:
+    return tuple(write_tensor(folder, name, to_numpy(tensor, name)) for name, tensor in tensors.items())
+
+
+def _arrays(leaves: Mapping[str, Leaf]) -> dict[str, Array]:
+    return {
+        name: to_numpy(leaf, name) if isinstance(leaf, torch.Tensor) else leaf
+        for name, leaf in leaves.items()
+    }
 
 
 def _same_inputs(session: Session, call: StageCall, inputs: Tensors) -> bool:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from parity.records.diagnosis import Cause
 from parity.records.outcomes import Reason
 
 
@@ -17,11 +18,23 @@ class Unable(Exception):
         problem: what is wrong, one sentence without a full stop.
         fix: how to mend it.
         detail: a library's own words or a traceback.
+        causes: what is known to be behind it.
+        about: the key of the specification that is wrong, dotted, where one is.
     """
 
-    def __init__(self, reason: Reason, problem: str, *, fix: str = "", detail: str = "") -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        problem: str,
+        *,
+        fix: str = "",
+        detail: str = "",
+        causes: tuple[Cause, ...] = (),
+        about: str = "",
+    ) -> None:
         super().__init__(problem)
         self.reason, self.problem, self.fix, self.detail = reason, problem, fix, detail
+        self.causes, self.about = causes, about
 
 
 @contextmanager

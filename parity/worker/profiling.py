@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from parity.records.outcomes import Latency
+from parity.worker.device_memory import device_bytes
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 
 
-_FEWEST_RUNS = 3  # a median of fewer says little
-
-
-def time_runs(
-    run: Callable[[], object], synchronize: Callable[[], None], warmup: int, runs: int, budget_s: float = inf
-) -> Latency:
+def time_runs(run: Callable[[], object], synchronize: Callable[[], None], warmup: int, runs: int) -> Latency:
     """Wall time in seconds of each of `runs` calls, after `warmup` untimed ones.
-
-    No further call is made once `budget_s` seconds have been timed, but three are made in any case.
 
     `synchronize` waits until the device has finished; it is part of every timed run, and runs once before
     it, so that work which is still queued is not charged to the next run.
@@ -34,14 +32,51 @@ def time_runs(
         run()
     seconds: list[float] = []
     for _ in range(runs):
-        if len(seconds) >= _FEWEST_RUNS and sum(seconds) > budget_s:
-            break
         synchronize()
         start = time.perf_counter()
         run()
         synchronize()
         seconds.append(time.perf_counter() - start)
     return Latency(seconds=tuple(seconds), warmup=warmup)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case that is ready to be timed: `run` does it once, `synchronize` waits for the device."""
+
+    case: str
+    run: Callable[[], object]
+    synchronize: Callable[[], None]
+
+
+class Meter:
+    """Times a prepared case, and weighs what the process takes for it.
+
+    Args:
+        on_gpu: whether the driver is asked for the memory of the accelerator too.
+    """
+
+    def __init__(self, *, on_gpu: bool) -> None:
+        self._on_gpu = on_gpu
+        self._not_the_models = resident_bytes()
+        self._weighed: Prepared | None = None  # whose memory on the GPU is known
+
+    def leave_out(self, added: int) -> None:
+        """Takes bytes off that the gate itself has come to hold since, such as an exporter."""
+        self._not_the_models += max(0, added)
+
+    def measure(self, prepared: Prepared, warmup: int, runs: int) -> Latency:
+        """Latencies, and the peak of memory while they were taken; warm-up included."""
+        trim()  # what an earlier run has left behind is not this one's
+        with PeakMemory() as memory:
+            latency = time_runs(prepared.run, prepared.synchronize, warmup, runs)
+        on_device = None
+        if (
+            self._on_gpu and self._weighed is not prepared
+        ):  # arenas stay: once is enough, and it takes a while
+            on_device, self._weighed = device_bytes(os.getpid()), prepared
+        own = max(0, memory.rss_bytes - self._not_the_models)
+        return replace(latency, own_bytes=own, device_bytes=on_device)
 
 
 class PeakMemory:
@@ -66,12 +101,31 @@ class PeakMemory:
         self.rss_bytes = _high_water_mark()
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process now; where the system doesn't say, its peak so far."""
+    trim()
+    return _status("VmRSS") or _high_water_mark()
+
+
+def trim() -> None:
+    """Gives free memory of the C allocator back to the system, where that is glibc's."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _status(field: str) -> int | None:
+    """Bytes of a field of ``/proc/self/status``; None where there is none: not Linux."""
+    with suppress(OSError):
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def _high_water_mark() -> int:
     """Greatest resident size in bytes since the mark was last set back."""
-    with suppress(OSError):  # no /proc: not Linux
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    if (mark := _status("VmHWM")) is not None:
+        return mark
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from parity.records.jobs import (
     MODEL,
     Diagnose,
     ExportOnnx,
+    FileInputs,
+    InputSource,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -28,8 +31,8 @@ from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten
-from parity.worker.inputs import materialize, write_set
-from parity.worker.inputs.provider import provided_sets
+from parity.worker.inputs import materialize, provide
+from parity.worker.inputs.provider import Provider
 from parity.worker.modules import (
     build_module,
     device_name,
@@ -40,9 +43,11 @@ from parity.worker.modules import (
     synchronize,
 )
 from parity.worker.problems import Unable
-from parity.worker.profiling import PeakMemory, time_runs
+from parity.worker.profiling import Meter, PeakMemory, Prepared, resident_bytes
+from parity.worker.recording import Example, Recorder, save
 from parity.worker.reference_component import ReferenceComponent, output_names
-from parity.worker.reference_stages import Example, Recorder, Stages, save
+from parity.worker.reference_loop import reference_steps
+from parity.worker.reference_stages import Stages
 from parity.worker.targets import import_target, prefer_imports_from
 from parity.worker.tensors import to_torch
 
@@ -65,7 +70,8 @@ class ReferenceSide:
             case LoadReference():
                 return self._load(request)
             case MaterializeSet():
-                inputs = materialize(request.id, request.source, Path(request.directory))
+                names = self._loaded.names_for(request.source) if self._loaded else None
+                inputs = materialize(request.id, request.source, Path(request.directory), names)
                 return Materialized(sets=(inputs,))
             case MaterializeProvider() | RunReference() | ExportOnnx() | Diagnose():
                 return self._reference.handle(request)
@@ -85,17 +91,20 @@ class ReferenceSide:
         base_dir = Path(job.base_dir)
         prefer_imports_from(base_dir)
         numerics.apply(job.numerics)
+        meter = Meter(on_gpu=device.type == "cuda")  # before anything of the user's is in memory
         components: dict[str, ReferenceComponent] = {}
         notes: list[str] = []
         for one in job.components:
+            if one.model is None:
+                raise Unable("tool", f"component {one.name!r} has no PyTorch model")
             module, about = build_module(one.model, base_dir)
-            component = components[one.name] = ReferenceComponent(one, module, device)
+            component = components[one.name] = ReferenceComponent(one, module, device, job.variant)
             notes += about
             notes += enforce_eval(module, component.whose)
             notes += move(module, device, component.whose)
         pipeline = _pipeline(job.pipeline, base_dir) if job.pipeline else None
         numerics.apply(job.numerics)  # again: importing the user's code may have set other things
-        self._loaded = _Reference(job, device, components, pipeline)
+        self._loaded = _Reference(job, device, components, pipeline, meter)
         return Loaded(
             settings=numerics.settings(), versions=_versions(), device=device_name(device), notes=tuple(notes)
         )
@@ -110,17 +119,30 @@ class _Reference:
         device: torch.device,
         components: dict[str, ReferenceComponent],
         pipeline: Callable[..., Any] | None,
+        meter: Meter,
     ) -> None:
-        self._job, self._device = job, device
+        self._job, self._device, self._meter = job, device, meter
         self._components, self._pipeline = components, pipeline
         self._examples: dict[tuple[str, str], Example] = {}  # case, component -> its first call
+        self._provider: Provider | None = None
         self._changes_inputs = False  # whether the model has written into an input of the last run
+        self._timed: Prepared | None = None  # kept while nothing but timing is asked for
+
+    def names_for(self, source: InputSource) -> list[str] | None:
+        """Names of the model's inputs, in its order, for what may have none.
+
+        None for a pipeline, which takes what it likes.
+        """
+        by_position = isinstance(source, FileInputs) and Path(source.path).is_dir()
+        return self._components[MODEL].input_names if by_position and self._pipeline is None else None
 
     def handle(
         self,
         request: MaterializeProvider | RunReference | ExportOnnx | Diagnose | MeasureNoise | MeasureLatency,
     ) -> Answer:
         """The answer to a request that needs the modules. Raises `Unable` when there is none."""
+        if not isinstance(request, MeasureLatency):
+            self._timed = None
         match request:
             case MaterializeProvider():
                 return self.materialize_provider(request)
@@ -139,11 +161,9 @@ class _Reference:
                 return self.measure(request)
 
     def materialize_provider(self, request: MaterializeProvider) -> Materialized:
-        base_dir, directory = Path(self._job.base_dir), Path(request.directory)
-        sets = provided_sets(request.target, base_dir, request.samples)
-        return Materialized(
-            sets=tuple(write_set(str(n), tensors, directory / str(n)) for n, tensors in enumerate(sets))
-        )
+        if self._provider is None:  # also in a worker that stands in for one that died
+            self._provider = Provider(request.target, Path(self._job.base_dir), request.samples)
+        return provide(self._provider, request)
 
     def run(self, request: RunReference) -> Ran:
         self._prepare()
@@ -172,6 +192,7 @@ class _Reference:
         )
 
     def export(self, request: ExportOnnx) -> Exported:
+        before = resident_bytes()
         from parity.worker.reference_export import export  # and onnx, which nothing else here needs
 
         component = self._components.get(request.component)
@@ -186,7 +207,9 @@ class _Reference:
             )
         self._prepare()
         tensors = self._read(example.call.inputs)
-        return export(component, example, tensors, self._job.numerics.constant_folding)
+        exported = export(component, example, tensors, self._job.numerics.constant_folding)
+        self._meter.leave_out(resident_bytes() - before)
+        return exported
 
     def diagnose(self, request: Diagnose) -> Diagnosed:
         from parity.worker.reference_diagnosis import CallDiagnosis  # and onnx
@@ -200,6 +223,12 @@ class _Reference:
 
     def measure(self, request: MeasureLatency) -> Latency:
         self._prepare()
+        if self._timed is None or self._timed.case != request.case:
+            self._timed = self._prepared(request)
+        with running(f"timing PyTorch on {self._device}", self._device):
+            return self._meter.measure(self._timed, request.warmup, request.runs)
+
+    def _prepared(self, request: MeasureLatency) -> Prepared:
         tensors = self._tensors(request.inputs)
 
         def fresh() -> Tensors:
@@ -212,16 +241,16 @@ class _Reference:
             binding = component.bind(tensors)
 
             def run() -> object:
-                return component.forward(binding, fresh())
+                if component.job.loop is None:
+                    return component.forward(binding, fresh())
+                steps = reference_steps(component, binding, fresh(), None, by_path=True)
+                return deque(steps, maxlen=1)  # the last one's outputs: a cache grows with every step
         else:
 
             def run() -> object:
                 return self._call_pipeline(Stages(self._components, None), fresh())
 
-        with running(f"timing PyTorch on {self._device}", self._device):
-            return time_runs(
-                run, lambda: synchronize(self._device), request.warmup, request.runs, request.budget_s
-            )
+        return Prepared(request.case, run, lambda: synchronize(self._device))
 
     def _prepare(self) -> None:
         """User code may have changed settings or modes since."""
@@ -232,6 +261,9 @@ class _Reference:
     def _run_model(self, request: RunReference, tensors: Tensors, recorder: Recorder) -> None:
         component = self._components[MODEL]
         binding = component.bind(tensors)
+        if component.job.loop is not None:
+            deque(reference_steps(component, binding, tensors, recorder, by_path=True), maxlen=0)
+            return
         component.check(request.inputs.tensors)
         leaves = component.run(binding, tensors)
         names = output_names(component.job, leaves, component.whose)

@@ -58,6 +58,7 @@ def explain(evaluated: Evaluated, diagnoses: _Diagnoses) -> Explained:
         return dict.fromkeys(diagnoses, Found(notes=(why,)))
 
     export = _safely(lambda: _look_into_export(evaluated, diagnoses), lambda why: ExportFinding(notes=(why,)))
+    evaluated.memory.clear()
     places = _safely(lambda: _places(evaluated, diagnoses), lambda _: {})
     inputs, odd = _safely(lambda: look_at_inputs(evaluated), lambda why: (failed(why), ()))
     legs = (
@@ -99,10 +100,10 @@ def _safely(look: Callable[[], T], failed: Callable[[str], T]) -> T:
 def _places(evaluated: Evaluated, diagnoses: _Diagnoses) -> Places:
     """Where something may ask for them: the runtime's findings, random nodes."""
     asked = (
-        diagnosis.is_worth_a_look("runtime")
+        evaluated.is_worth_a_look(name, diagnosis, "runtime")
         or diagnosis.budget.runtime_error is None
         or is_unrepeatable(diagnosis)
-        for diagnosis in diagnoses.values()
+        for name, diagnosis in diagnoses.items()
     )
     return look_up_places(evaluated) if any(asked) else {}
 
@@ -112,7 +113,7 @@ def _by_output(evaluated: Evaluated, diagnoses: _Diagnoses, export: ExportFindin
     return {
         name: Found(export.divergences.get(name), export.causes.get(name, ()), export.notes)
         for name, results in evaluated.results.items()
-        if _has_no_float64(results) or _export_error(results, diagnoses[name]) > 0.0
+        if _has_no_float64(results) or _export_error(evaluated, name, diagnoses[name]) > 0.0
     }
 
 
@@ -122,7 +123,7 @@ def _look_into_export(evaluated: Evaluated, diagnoses: _Diagnoses) -> ExportFind
     errors = {
         name: error
         for name, diagnosis in diagnoses.items()
-        if (error := _export_error(evaluated.results[name], diagnosis)) > 0.0
+        if (error := _export_error(evaluated, name, diagnosis)) > 0.0
     }
     unmeasured = tuple(
         name
@@ -139,7 +140,7 @@ def _look_into_export(evaluated: Evaluated, diagnoses: _Diagnoses) -> ExportFind
             path=component.job.onnx,
             device=str(component.device),
             feeds=evaluated.feeds(tuple(graph_trace.inputs)),
-            reference64={name: evaluated.results[name].reference64 for name in errors},
+            reference64={name: evaluated.graph_order[name] for name in errors},
             errors=errors,
             noise={name: diagnoses[name].budget.noise or 0.0 for name in errors},
             module_trace=evaluated.module_trace or NO_TRACE,
@@ -148,6 +149,7 @@ def _look_into_export(evaluated: Evaluated, diagnoses: _Diagnoses) -> ExportFind
             scratch=scratch,
             unmeasured=unmeasured,
             made_here=component.job.export is not None,
+            memory=evaluated.memory,
         )
         found = attempt(lambda: diagnose_export(subject), "exported again", component.whose, component.device)
     return ExportFinding(notes=(found,)) if isinstance(found, str) else found
@@ -157,14 +159,15 @@ def _has_no_float64(results: Results) -> bool:
     return isinstance(results.reference64, str) or isinstance(results.candidate64, str)
 
 
-def _export_error(results: Results, diagnosis: Diagnosis) -> float:
+def _export_error(evaluated: Evaluated, name: str, diagnosis: Diagnosis) -> float:
     """The export error where it is worth a look; ``inf`` where shapes differ, or what is finite."""
+    results = evaluated.results[name]
     if isinstance(results.reference64, str) or isinstance(results.candidate64, str):
         return 0.0
     if difference(results.reference64, results.candidate64).disagreeing:
         return inf
     error = diagnosis.budget.export_error
-    return error if error is not None and diagnosis.is_worth_a_look("export") else 0.0
+    return error if error is not None and evaluated.is_worth_a_look(name, diagnosis, "export") else 0.0
 
 
 def _arguments(evaluated: Evaluated) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

@@ -10,23 +10,39 @@ from typing import NoReturn
 
 import torch
 
-from parity.records.jobs import MODEL, ComponentJob
+from parity.records.jobs import MODEL, ComponentJob, Variant
 from parity.records.tensors import TensorRecord, ValueInfo
 from parity.worker.binding import Binding, Tensors, bind, bind_in_order, positional_names
+from parity.worker.casting import is_float
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.modules import running, synchronize
 from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable
+from parity.worker.variants import callable_of, under
 
 
 class ReferenceComponent:
     """A module that is ready to run, and the ONNX file whose names it answers to.
 
     The file is read when it is needed first, so that a damaged one is no reason not to run the others.
+    `variant` is how the module is run; what is evaluated in float64 and exported is the module itself.
     """
 
-    def __init__(self, job: ComponentJob, module: torch.nn.Module, device: torch.device) -> None:
+    def __init__(
+        self,
+        job: ComponentJob,
+        module: torch.nn.Module,
+        device: torch.device,
+        variant: Variant | None = None,
+    ) -> None:
         self.job, self.module, self.device = job, module, device
+        self.variant = variant
+        self._callable = callable_of(module, variant)
+
+    @property
+    def plain(self) -> ReferenceComponent:
+        """The same module run as it is, whatever the variant."""
+        return ReferenceComponent(self.job, self.module, self.device) if self.variant else self
 
     @property
     def name(self) -> str:
@@ -43,11 +59,21 @@ class ReferenceComponent:
         """Inputs and outputs of the ONNX file; None when the gate makes the file itself."""
         return None if self.job.export else read_signature(self.job.onnx)
 
+    @property
+    def input_names(self) -> list[str]:
+        """Of the ONNX file; of the forward's parameters when the gate makes the file itself."""
+        if self.signature is None:
+            return positional_names(self.module)
+        return [value.name for value in self.signature[0]]
+
     def forward(self, binding: Binding, tensors: Tensors) -> object:
         """What the module returns, as it is; a GPU may still be computing it."""
         args, kwargs = binding.arguments(tensors)
-        with running(f"running {self.whose} in PyTorch on {self.device}", self.device, self.module):
-            result: object = self.module(*args, **kwargs)
+        with (
+            running(f"running {self.whose} in PyTorch on {self.device}", self.device, self.module),
+            under(self.variant, self.device, self.whose),
+        ):
+            result: object = self._callable(*args, **kwargs)
         return result
 
     def run(self, binding: Binding, tensors: Tensors, *, wait: bool = True) -> dict[str, Leaf]:
@@ -99,10 +125,7 @@ class ReferenceComponent:
         Raises:
             Unable: ``specification``; there are too many, or one is given twice.
         """
-        if self.signature is None:
-            order = positional_names(self.module)
-        else:
-            order = [value.name for value in self.signature[0]]
+        order = self.input_names
         twice = [name for name in keywords if name in order[:args]]
         if args > len(order) or twice:
             raise Unable(
@@ -124,7 +147,8 @@ class ReferenceComponent:
             value = declared.get(record.name)
             if value is None:
                 continue
-            if value.dtype not in {record.dtype, "undefined"}:
+            cast = self.job.cast_inputs and is_float(value.dtype) and is_float(record.dtype)
+            if value.dtype not in {record.dtype, "undefined"} and not cast:
                 self._differs(record, value, "dtype")
             if value.shape is not None and not _fits(record.shape, value.shape):
                 self._differs(record, value, "shape")

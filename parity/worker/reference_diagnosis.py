@@ -13,13 +13,15 @@ from torch import nn
 
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis import onnx64, torch64
+from parity.diagnosis.aligning import aligned, graph_order
 from parity.diagnosis.budget import Result, Results, diagnose
-from parity.diagnosis.tracing import Trace, trace_graph, trace_module
+from parity.diagnosis.tracing import Sketch, Trace, trace_graph, trace_module
 from parity.records.jobs import Diagnose
 from parity.records.outcomes import Diagnosed
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors
+from parity.worker.casting import cast_feeds
 from parity.worker.evaluated import Evaluated
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
@@ -56,11 +58,14 @@ class CallDiagnosis:
         self._result_paths: tuple[str, ...] = ()  # of the module, in its order
         self._module_trace: Trace | None = None
         self._graph_trace: Trace | None = None
+        self._memory: onnx64.Memory[Sketch] = onnx64.Memory()
+        self._autocast = True  # until it is known that there is none
 
     def run(self) -> Diagnosed:
         """The diagnosis of each output, and what the candidate's findings are completed with."""
         start = time.perf_counter()
-        results = self._results()
+        computed = self._results()
+        results = aligned(computed, self._request.matching)
         evaluated = Evaluated(
             component=self._component,
             inputs=self._inputs,
@@ -68,7 +73,11 @@ class CallDiagnosis:
             results=results,
             module_trace=self._module_trace,
             graph_trace=self._graph_trace,
+            memory=self._memory,
             output_names=self._output_names(),
+            graph_order=graph_order(computed, self._request.matching),
+            passed=frozenset(self._request.passed),
+            autocast=self._autocast,
         )
         explained = explain(evaluated, {name: diagnose(each) for name, each in results.items()})
         return Diagnosed(
@@ -83,7 +92,8 @@ class CallDiagnosis:
         """Every evaluation, one after the other; traces are kept beside them."""
         again = self._evaluate("run again", self._reference)
         with numerics.strict() as others_in_force:
-            strict = self._evaluate("run under strict numerics", self._reference) if others_in_force else None
+            differs = others_in_force or self._component.variant is not None
+            strict = self._evaluate("run under strict numerics", self._plain) if differs else None
         reference64 = self._evaluate("evaluated in float64", self._reference64)
         candidate64 = self._evaluate("evaluated in float64", self._candidate64)
         if self._component.device.type == "cuda":
@@ -116,9 +126,12 @@ class CallDiagnosis:
         found = attempt(evaluation, done, self._component.whose, self._component.device)
         return dict.fromkeys(self._wanted, found) if isinstance(found, str) else found
 
-    def _reference(self) -> _ByOutput:
-        tensors = self._inputs()
-        leaves = self._component.run(self._component.bind(tensors), tensors)
+    def _plain(self) -> _ByOutput:
+        return self._reference(self._component.plain)
+
+    def _reference(self, component: ReferenceComponent | None = None) -> _ByOutput:
+        component, tensors = component or self._component, self._inputs()
+        leaves = component.run(component.bind(tensors), tensors)
         self._result_paths = tuple(leaves)
         if self._by_onnx_name:
             named = self._component.by_onnx_name(dict(leaves))
@@ -131,6 +144,7 @@ class CallDiagnosis:
         args, kwargs = self._component.bind(tensors).arguments(tensors)
         module = self._component.module
         result, self._module_trace = trace_module(module, args, kwargs, tensors, self._paths)
+        self._autocast = result.autocast
         if _has_fused_layers(module):  # an observer sees them on another path than the user's
             tensors = self._inputs()
             args, kwargs = self._component.bind(tensors).arguments(tensors)
@@ -142,7 +156,7 @@ class CallDiagnosis:
 
     def _candidate64(self) -> _ByOutput:
         graph = onnx64.Graph64(self._component.job.onnx, self._device)
-        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs))
+        evaluation, self._graph_trace = trace_graph(graph, self._feeds(graph.inputs), self._memory)
         return {name: _array_of(evaluation, name) for name in self._wanted}
 
     def _repeated(self) -> _ByOutput:
@@ -161,7 +175,9 @@ class CallDiagnosis:
         records = {record.name: record for record in self._request.call.inputs}
         if not set(declared) <= set(records) and len(declared) == len(records):
             records = dict(zip(declared, records.values(), strict=True))
-        return {name: read_tensor(record) for name, record in records.items()}
+        feeds = {name: read_tensor(record) for name, record in records.items()}
+        inputs, _ = self._component.signature or ((), ())
+        return cast_feeds(feeds, inputs)
 
     def _arrays(self, leaves: Mapping[str, Leaf]) -> _ByOutput:
         named = self._component.by_onnx_name(dict(leaves)) if self._by_onnx_name else leaves

@@ -26,8 +26,8 @@ from parity.worker.flattening import flatten
 from parity.worker.modules import enforce_eval
 from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable, user_code
+from parity.worker.recording import Example
 from parity.worker.reference_component import ReferenceComponent
-from parity.worker.reference_stages import Example
 
 
 def export(

@@ -64,9 +64,10 @@ def measure_noise(
         CannotJudge: a saved tensor can't be read.
     """
     start = time.perf_counter()
-    subject = _subject(request, components, pipeline, device)
+    varied = any(one.variant is not None for one in components.values())
+    subject = _subject(request, {name: one.plain for name, one in components.items()}, pipeline, device)
     try:
-        strict = _under_strict_numerics(request, subject, device, read)
+        strict = _under_strict_numerics(request, subject, device, read, again=varied)
         exact = attempt(
             lambda: _arrays(subject.in_float64(read(request.inputs))),
             "evaluated in float64",
@@ -97,11 +98,14 @@ def _subject(
 
 
 def _under_strict_numerics(
-    request: MeasureNoise, subject: _Subject, device: torch.device, read: Read
+    request: MeasureNoise, subject: _Subject, device: torch.device, read: Read, *, again: bool
 ) -> Mapping[str, Array] | str | None:
-    """The outputs by name, or why there are none; None where the recorded ones are of strict numerics."""
+    """The outputs by name, or why there are none; None where the recorded ones are of strict numerics.
+
+    With `again` they are not, whatever the settings say: a variant of the modules has run.
+    """
     with numerics.strict() as others_in_force:
-        if not others_in_force:
+        if not (others_in_force or again):
             return None
         return attempt(
             lambda: _arrays(subject.native(read(request.inputs))),

@@ -41,7 +41,14 @@ def answer(side: Side, request: Request) -> Reply:
     try:
         return side.handle(request)
     except Unable as error:
-        return Failed(reason=error.reason, problem=error.problem, fix=error.fix, detail=error.detail)
+        return Failed(
+            reason=error.reason,
+            problem=error.problem,
+            fix=error.fix,
+            detail=error.detail,
+            causes=error.causes,
+            about=error.about,
+        )
     except ParityError as error:
         return Failed(reason="input", problem=str(error), fix=error.fix, detail=traceback.format_exc())
     except MemoryError as error:

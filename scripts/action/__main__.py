@@ -13,7 +13,7 @@ import gate
 import preflight
 import report
 import verify
-from messages import Stop, error
+from messages import Stop, error, write_outputs
 from settings import Inputs, Runner
 
 STEPS = {"preflight": preflight.run, "verify": verify.run, "report": report.run, "gate": gate.run}
@@ -25,10 +25,26 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: {Path(__file__).parent.name} {{{','.join(STEPS)}}}\n")
         return 2
     try:
-        return STEPS[arguments[0]](Inputs.read(os.environ), Runner.read(os.environ))
+        runner = Runner.read(os.environ)
     except Stop as stop:
         error(str(stop))
         return stop.status
+    try:
+        inputs = Inputs.read(os.environ)
+    except Stop as stop:
+        if arguments[0] == "report":
+            report.nothing_ran(runner)
+        return _ended(stop, runner)
+    try:
+        return STEPS[arguments[0]](inputs, runner)
+    except Stop as stop:
+        return _ended(stop, runner)
+
+
+def _ended(stop: Stop, runner: Runner) -> int:
+    error(str(stop))
+    write_outputs(runner.outputs, {"problem": stop})
+    return stop.status
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from baseline import Growth, growths
-from messages import FAILED, PASSED, UNJUDGED, WORST_FIRST, Stop, error, say, warning, worst
+from messages import FAILED, PASSED, UNJUDGED, WORST_FIRST, error, say, warning, worst
 from settings import Inputs, Runner
 
 _MEANS = {
@@ -25,15 +24,13 @@ def run(inputs: Inputs, runner: Runner) -> int:
     # Both are asked: the process's own status, and what the results hold once they are validated.
     statuses = [_status(runner.of_step("VERIFY_EXIT_CODE")), _status(runner.of_step("VERDICT"))]
     status = worst(statuses)
-    grown = _grown(inputs, runner)
-    if status == FAILED and "difference" not in inputs.fail_on:
+    grown = "growth" in inputs.fail_on and runner.of_step("GROWN") not in ("", "0")
+    if status == FAILED and "difference" not in inputs.fail_on and not grown:
         warning(f"{_MEANS[status]}; `fail-on` lets it pass")
         # A difference outranks what could not be judged, which still never passes.
         status = PASSED if runner.of_step("ERRORS") == "0" else UNJUDGED
-    if grown and "growth" in inputs.fail_on:
-        status = worst([status, FAILED])
     if status == PASSED:
-        say("passed" if max(statuses) == PASSED and not grown else "passed, with the warnings above")
+        say("passed" if max(statuses) == PASSED else "passed, with the warnings above")
         return PASSED
     error(f"{_MEANS[status]} (exit status {status}); the report step and the reports say more")
     return status
@@ -42,21 +39,3 @@ def run(inputs: Inputs, runner: Runner) -> int:
 def _status(text: str) -> int:
     """Of a step's output; what is no exit status of parity is one of what could not be judged."""
     return int(text) if text in map(str, WORST_FIRST) else UNJUDGED
-
-
-def _grown(inputs: Inputs, runner: Runner) -> list[Growth]:
-    """What has grown since the baseline, each with a warning.
-
-    Raises:
-        Stop: the baseline or the results can't be read.
-    """
-    if not inputs.baseline:
-        if "growth" in inputs.fail_on:
-            raise Stop("`fail-on: growth` has nothing to compare with", "set the input `baseline`", 2)
-        return []
-    grown = growths(runner.workspace / inputs.baseline, runner.run_dir / "report" / "results.json")
-    for entry in grown[:9]:
-        warning(str(entry))
-    if len(grown) > 9:
-        warning(f"{len(grown) - 9} more errors have grown since the baseline")
-    return grown

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import engine
+import repros
+import stale
 from engine import Mount
 from messages import TOOL_DEFECT, UNJUDGED, WORST_FIRST, Stop, say, warning, write_outputs
 from native import find_parity, interpreter
@@ -41,8 +43,7 @@ def run(inputs: Inputs, runner: Runner) -> int:
     try:
         folder = runner.run_dir / "report"
     except Stop:
-        write_outputs(runner.outputs, {"status": "error", "verdict": UNJUDGED})
-        _append_summary(runner, b"**ONNX parity**: could not be judged. The preflight step says why.\n")
+        nothing_ran(runner)
         raise
     folder.mkdir()
     if problem := take(runner.run_dir / "output" / RESULTS, folder / RESULTS):
@@ -50,8 +51,17 @@ def run(inputs: Inputs, runner: Runner) -> int:
     verdict = _publish(inputs, runner, folder)
     _hand_on(folder / "github-output", folder / "github-summary", runner)
     write_outputs(runner.outputs, {"verdict": verdict})
-    _place(folder, runner.workspace, inputs.report_dir)
+    _place(folder, runner.run_dir / "output", runner.workspace, inputs.report_dir)
     return 0
+
+
+def nothing_ran(runner: Runner) -> None:
+    """Says so where the results would be: in the outputs, the summary, and the comment of an earlier run."""
+    write_outputs(runner.outputs, {"status": "error", "verdict": UNJUDGED})
+    problem = runner.of_step("PREFLIGHT_PROBLEM") or "the log of the step preflight says why"
+    _append_summary(runner, stale.told(problem).encode(errors="backslashreplace"))
+    if said := stale.update(runner, problem):
+        say(said)
 
 
 def take(source: Path, target: Path) -> str:
@@ -157,8 +167,11 @@ def _append_summary(runner: Runner, markdown: bytes) -> None:
             file.write(markdown)
 
 
-def _place(folder: Path, workspace: Path, report_dir: str) -> None:
-    """Puts the reports where the next steps look for them, in place of those of an earlier run."""
+def _place(folder: Path, output: Path, workspace: Path, report_dir: str) -> None:
+    """Puts the reports, and what `output` has beside them, where the next steps look for them.
+
+    What an earlier run has left there goes.
+    """
     target = workspace / report_dir
     try:
         if not target.resolve().is_relative_to(workspace.resolve()):
@@ -169,6 +182,8 @@ def _place(folder: Path, workspace: Path, report_dir: str) -> None:
             (target / name).unlink(missing_ok=True)
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, target / name)
+        if problem := repros.hand_on(output / repros.FOLDER, target / repros.FOLDER):
+            warning(f"not all failed cases could be kept to be run again: {problem}")
     except OSError as error:
         warning(f"the reports stay in {folder}: {report_dir!r} can't be written: {error.strerror}")
     else:

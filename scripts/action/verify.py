@@ -24,6 +24,8 @@ def run(inputs: Inputs, runner: Runner) -> int:
     output = runner.run_dir / "output"
     arguments = ["run", *inputs.specs(runner.workspace)]
     arguments += ["--devices", inputs.devices] if inputs.devices else []
+    arguments += ["--baseline", inputs.baseline] if inputs.baseline else []
+    arguments += ["--fail-on-growth"] if "growth" in inputs.fail_on else []
     if runner.of_step("MODE") == "native":
         status = _run_native(inputs, runner, [*arguments, *inputs.extra_args, "--report-dir", str(output)])
     else:

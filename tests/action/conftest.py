@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -66,3 +68,15 @@ def results_file(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def script_module() -> Iterator[ModuleType]:
+    """The module stale of scripts/action, as the steps import it; nothing stays behind for other tests."""
+    before, folder = set(sys.modules), str(REPOSITORY / "scripts" / "action")
+    sys.path.insert(0, folder)
+    yield import_module("stale")
+    sys.path.remove(folder)
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", "") or "").startswith(folder):
+            del sys.modules[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -69,6 +71,16 @@ def test_a_fault_fails_the_gate_and_no_other_step(bench) -> None:
     assert run.outputs["worst-output"]
     assert float(run.outputs["worst-ratio"]) > 1
     assert any(line.startswith("::error file=parity.yml,line=") for line in commands(run.log))
+
+
+def test_the_failed_case_is_kept_and_runs_in_the_workspace(bench) -> None:
+    write_onnx(bench.project.root / "model.onnx", bias_shift=0.01)
+    bench.action().run(comment="off")
+    (script,) = (bench.project.root / "parity-report" / "repro").glob("*/repro.py")
+    done = subprocess.run(
+        [sys.executable, "-I", script], cwd=bench.project.root, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.split()[1]) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_fail_on_never_lets_a_difference_pass_but_not_what_was_not_judged(bench, results_file) -> None:
@@ -274,17 +286,37 @@ def test_in_a_job_container_it_runs_in_place_and_says_that_nothing_is_isolated(b
     assert not {"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "GITHUB_ENV", "GITHUB_OUTPUT"} & seen.keys()
 
 
-def test_growth_since_the_baseline_warns_and_fails_when_asked(bench, results_file) -> None:
-    baseline = bench.project.root / "baseline.json"
-    baseline.write_text(results.render(reports.report(reports.centerpoint_cases(0.1), 0)))
-    given = results_file(results.render(reports.green()))
-    action = bench.action(FAKE_DOCKER_RESULTS=str(given), FAKE_DOCKER_STATUS="0")
-    run = action.run(baseline="baseline.json", comment="off")
+def test_growth_since_the_baseline_warns_and_fails_when_asked(bench) -> None:
+    """The real gate in the place of the container, on a fault that the tolerance lets pass."""
+    root = bench.project.root
+    exact = {"name": "y", "max_abs": 0.0}
+    known = {"schema_version": 1, "cases": [{"id": "small/cpu/sample=0/model", "outputs": [exact]}]}
+    (root / "baseline.json").write_text(json.dumps(known))
+    bench.project.write_spec(tolerances={"*": {"atol": 1e-2}}, diagnose="never")
+    write_onnx(root / "model.onnx", bias_shift=1e-3)
+    run = bench.action().run(baseline="baseline.json", comment="off")
     assert verdict(run) == ("passed", 0), run.log
-    assert "the greatest error was" in run.steps["gate"].log
-    run = action.run(baseline="baseline.json", fail_on="difference,growth", comment="off")
-    assert verdict(run) == ("passed", 1)
-    baseline.write_text(given.read_text())
-    assert verdict(action.run(baseline="baseline.json", fail_on="growth", comment="off")) == ("passed", 0)
-    baseline.write_text("{}")
-    assert verdict(action.run(baseline="baseline.json", comment="off"))[1] == 2
+    assert run.outputs["grown"] == "1"
+    assert any(line.startswith("::warning file=parity.yml,line=") for line in commands(run.log))
+    assert "### Grown since the baseline" in run.steps["report"].summary
+    for fail_on in ("growth", "difference,growth"):
+        run = bench.action().run(baseline="baseline.json", fail_on=fail_on, comment="off")
+        assert verdict(run) == ("failed", 1), run.log
+    (root / "baseline.json").write_text("{}")
+    run = bench.action().run(baseline="baseline.json", comment="off")
+    assert verdict(run) == ("error", 2), run.log
+    assert "is no baseline" in run.steps["verify"].log
+
+
+def test_the_baseline_may_be_the_specifications_and_growth_alone_may_fail(bench) -> None:
+    run = bench.action().run(fail_on="growth", comment="off")
+    assert verdict(run) == ("error", 2), run.log
+    assert "there is no baseline" in run.steps["verify"].log
+    write_onnx(bench.project.root / "model.onnx", bias_shift=0.5)
+    new = {"name": "y", "max_abs": 1.0}
+    known = {"schema_version": 1, "cases": [{"id": "small/cpu/sample=0/model", "outputs": [new]}]}
+    (bench.project.root / "own.json").write_text(json.dumps(known))
+    bench.project.write_spec(baseline="own.json", diagnose="never")
+    run = bench.action().run(fail_on="growth", comment="off")
+    assert verdict(run) == ("failed", 0), run.log  # beyond tolerance, which is let pass, and not grown
+    assert run.outputs["grown"] == "0"

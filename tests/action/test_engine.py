@@ -8,9 +8,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import onnx
 import pytest
-from support.composite import Composite
+from support import reports
+from support.composite import Composite, commands
 from support.projects import Project, write_onnx
+
+from parity.reports import results
 
 IMAGE = os.environ.get("PARITY_TEST_IMAGE", "local/parity:cpu")
 
@@ -113,6 +117,63 @@ def test_the_models_code_can_reach_nothing(folders: tuple[Path, Path]) -> None:
     assert not [
         name for name in seen["environ"] if "TOKEN" in name or name.startswith(("GITHUB_", "ACTIONS_"))
     ]
+
+
+# Ends the gate itself, as the model's code can, for it runs as the same user in the same container.
+KILL = """\
+import os, signal, time
+open("/output/results.json", "wb").write({content})
+for name in os.listdir("/proc"):
+    if name.isdigit() and int(name) not in (1, os.getpid()):
+        command = open(f"/proc/{{name}}/cmdline").read()
+        if "parity" in command and "worker" not in command and "entrypoint" not in command:
+            os.kill(int(name), signal.SIGKILL)
+time.sleep(60)
+"""
+FORGED = results.render(reports.green()).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (repr(FORGED), "ended with status"),
+        ("b'{\"schema_version\": 1, \"x\": \"' + b'x' * 100_000_000 + b'\"}'", "more than 64 MiB"),
+        ('b\'{"schema_version": 1, "exit_code": 0, "cases": 3}\'', "no results of parity"),
+    ],
+    ids=["a pass", "100 MB", "wrong schema"],
+)
+def test_a_gate_that_its_model_kills_does_not_pass(
+    content: str, said: str, folders: tuple[Path, Path]
+) -> None:
+    """Whatever it leaves as results: another schema, 100 MB, or the results of a run that passed."""
+    workspace, temporary = folders
+    (workspace / "kill.py").write_text(KILL.format(content=content))
+    Project(workspace, on_build="import kill").write_spec()
+    run = Composite(workspace, temporary).run(image=IMAGE, gpus="none", network="none", comment="off")
+    assert (run.outputs["status"], run.steps["gate"].outcome) == ("error", "failure"), run.log
+    assert "did not come to an end" in run.steps["verify"].log
+    assert said in run.log
+    assert "could not be judged" in run.steps["report"].summary
+
+
+HOSTILE = "::error::hijacked ##[error]hijacked </code><img src=x>|@octocat \x1b[31m\u202e [x](javascript:y)"
+
+
+def test_hostile_names_of_a_model_come_out_as_text(folders: tuple[Path, Path]) -> None:
+    workspace, temporary = folders
+    Project(workspace).write_spec(diagnose="never")
+    model = onnx.load(workspace / "model.onnx")
+    model.graph.node[-1].output[0] = model.graph.output[0].name = HOSTILE
+    onnx.save(model, workspace / "model.onnx")
+    run = Composite(workspace, temporary).run(image=IMAGE, gpus="none", network="none", comment="off")
+    assert (run.outputs["status"], run.steps["gate"].status) == ("passed", 0), run.log
+    assert not any("hijacked" in line for line in commands(run.log))
+    page = (workspace / "parity-report" / "report.html").read_text()
+    for text in (run.log, page, run.steps["report"].summary):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "<img" not in page + run.steps["report"].summary
+    assert "hijacked" in page
 
 
 def test_a_cancelled_job_ends_its_container(folders: tuple[Path, Path]) -> None:

@@ -68,6 +68,33 @@ def test_results_are_taken_only_from_a_file_of_bounded_size(script, tmp_path: Pa
     assert target.read_bytes() == b"{}"
 
 
+def test_of_saved_cases_only_scripts_and_tensors_are_kept(script, tmp_path: Path) -> None:
+    hand_on = script("repros").hand_on
+    secret, source, target = (tmp_path / name for name in ("secret", "repro", "kept"))
+    secret.mkdir()
+    (secret / "x.npy").write_bytes(b"secret")
+    case = source / "case-1"
+    for part in ("inputs", "other"):
+        (case / part).mkdir(parents=True)
+        (case / part / "x.npy").write_bytes(b"12345")
+    (case / "repro.py").write_text("print(1)")
+    (case / "inputs" / "notes.txt").touch()
+    (case / "inputs" / "linked.npy").symlink_to(secret / "x.npy")
+    (case / "reference").symlink_to(secret)
+    (source / "linked").symlink_to(case)
+    os.mkfifo(case / "inputs" / "pipe.npy")
+    stale, foreign = target / "case-0", target / "mine"
+    stale.mkdir(parents=True)
+    foreign.mkdir()
+    (stale / "repro.py").touch()
+    assert hand_on(source, target) == ""
+    kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert kept == ["case-1/inputs/x.npy", "case-1/repro.py"]
+    assert foreign.is_dir()
+    assert "MiB" in hand_on(source, target, limit=10)
+    assert hand_on(tmp_path / "none", target) == ""
+
+
 def test_what_is_printed_can_be_no_command(script, capsys: pytest.CaptureFixture[str]) -> None:
     messages = script("messages")
     messages.say("::error::hijacked\n  ::warning::hijacked ##[error]hijacked \x1b[31m")

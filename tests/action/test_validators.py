@@ -158,7 +158,12 @@ def _snippets() -> list[tuple[str, Any]]:
 def test_examples_use_inputs_and_outputs_that_exist() -> None:
     action = yaml.safe_load(ACTION.read_text())
     steps = [(name, step) for name, loaded in _snippets() for step in _uses(loaded)]
-    assert {name.split(":")[0] for name, _step in steps} >= {"action.md", "simple.yml", "matrix.yml"}
+    assert {name.split(":")[0] for name, _step in steps} >= {
+        "README.md",
+        "action.md",
+        "simple.yml",
+        "matrix.yml",
+    }
     for name, step in steps:
         unknown = step.get("with", {}).keys() - action["inputs"].keys()
         assert not unknown, f"{name}: {unknown}"

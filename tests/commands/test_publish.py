@@ -22,8 +22,8 @@ from parity.records.results import Report
 from parity.reports import results
 
 KINDS = made.all_kinds()
-OUTPUTS = {"status", "passed", "failed", "errors", "skipped", "worst-output", "worst-ratio", "junit-path"}
-OUTPUTS |= {"json-path", "summary-path", "html-path", "comment-id"}
+OUTPUTS = {"status", "passed", "failed", "errors", "grown", "skipped", "worst-output", "worst-ratio"}
+OUTPUTS |= {"junit-path", "json-path", "summary-path", "html-path", "comment-id"}
 
 
 @dataclass
@@ -103,12 +103,12 @@ def test_a_run_is_published(kind: str, code: int, status: str, step: Step) -> No
     assert outputs["status"] == status
     assert outputs["json-path"] == "parity-report/results.json"
     assert outputs["junit-path"] == "parity-report/junit.xml"
-    for name in ("junit-path", "json-path", "summary-path"):
+    for name in ("junit-path", "json-path", "summary-path", "html-path"):
         assert (step.folder / outputs[name]).is_file()
     assert step.summary().startswith("## ")
     assert list(step.github.comments) == [int(outputs["comment-id"])]
     levels = {entry.name for entry in step.commands()}
-    assert levels <= {"error", "notice"}
+    assert levels <= {"error", "warning", "notice"}
     assert ("error" in levels) == (kind not in ("green", "empty"))
 
 

@@ -18,7 +18,7 @@ from parity.reports import results as results_file
 
 pytestmark = pytest.mark.container
 
-REPORTS = {"junit.xml", "summary.md", "results.json"}
+REPORTS = {"junit.xml", "summary.md", "results.json", "report.html"}
 
 
 def _mounts(workspace: Path, reports: Path, *more: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def inputs(directory: Path) -> MaterializeSet:
 def provider(root: Path, body: str) -> MaterializeProvider:
     text = f"import os, subprocess, time\ndef samples():\n    {body}\n    yield {{}}\n"
     (root / "data.py").write_text(text)
-    return MaterializeProvider(target="data.py:samples", samples=None, directory=str(root / "inputs"))
+    return MaterializeProvider(target="data.py:samples", samples=None, index=0, directory=str(root))
 
 
 def test_an_answer_leaves_the_worker_alive(start: Start, tmp_path: Path) -> None:

@@ -48,19 +48,34 @@ def test_ten_need_no_roll_up() -> None:
     assert {entry.title.split(":")[0] for entry in told} == {f"x{i}" for i in range(10)}
 
 
+def test_what_has_grown_is_a_warning_on_the_line_of_its_tolerance_unless_it_fails() -> None:
+    told = [entry for entry in all_annotations(KINDS["grown"]) if entry.level == "warning"]
+    assert [entry.title.partition(" has grown")[0] for entry in told] == [
+        "backbone_head / dim",
+        "backbone_head / heatmap",
+    ]
+    assert told[0].message.startswith("no longer exact as in the baseline: now 2.20e-5")
+    assert told[1].message.startswith("grown 100 x since the baseline: was 1.10e-7, now 1.10e-5; epsilon is")
+    assert (told[1].file, told[1].line) == (made.SPEC, 31)
+    failing = all_annotations(KINDS["grown-failed"])
+    assert [(entry.level, entry.title) for entry in failing if "heatmap" in entry.title] == [
+        ("error", "backbone_head / heatmap: grown 100 x")
+    ]
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_runner_shows_all_of_them_and_obeys_nothing_else(kind: str) -> None:
     told = all_annotations(KINDS[kind])
     read = parse("\n".join(map(str, told)))
     assert len(read) == len(told)
     levels = Counter(entry.name for entry in read)
-    assert set(levels) <= {"error", "notice"}
+    assert set(levels) <= {"error", "warning", "notice"}
     assert max(levels.values(), default=0) <= MOST
     for entry in read:
         assert entry.message
         assert len(entry.message) <= 4_096
         assert not entry.properties.get("file", "").startswith(("/", ".."))
-    assert bool(levels["error"]) == (kind not in ("green", "sets", "always", "empty"))
+    assert bool(levels["error"]) == (kind not in ("green", "sets", "always", "grown", "empty"))
 
 
 def test_what_could_not_be_judged_stands_at_its_place() -> None:

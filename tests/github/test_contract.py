@@ -12,8 +12,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ PRISM_DIR = os.environ.get("PARITY_PRISM_DIR", "")
 NODE = shutil.which("node")
 CLI = Path(PRISM_DIR, "node_modules/@stoplight/prism-cli/dist/index.js")
 DESCRIPTION = Path(PRISM_DIR, "node_modules/@octokit/openapi/generated/api.github.com.json")
+ACTION_SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "action"
 LIMIT_S = 60.0
 
 pytestmark = pytest.mark.skipif(
@@ -233,6 +236,38 @@ def test_limits_and_failures_that_pass(github: FakeGitHub, seen: Recorded) -> No
         Failure("POST", 429, {"message": "slow down"}, {"Retry-After": "0"}),
     ]
     assert post(github, made.red()).action == "created"
+
+
+def test_two_jobs_of_a_matrix_at_once(github: FakeGitHub, seen: Recorded) -> None:
+    keys = [comment_key("", "verify", json.dumps({"model": model})) for model in ("a", "b")]
+    with ThreadPoolExecutor(2) as pool:
+        kept = list(pool.map(lambda key: post(github, made.red(), key), keys))
+    assert [entry.action for entry in kept] == ["created", "created"]
+    assert sorted(body.split("\n", 1)[0] for body in github.bodies()) == sorted(map(marker, keys))
+
+
+def test_a_comment_that_went_stale(github: FakeGitHub, tmp_path: Path) -> None:
+    """By the script of the action, without a library: what breaks the contract gets an error."""
+    post(github, made.green(), comment_key("", "verify", ""))
+    (tmp_path / "event.json").write_text(json.dumps({"pull_request": {"number": NUMBER}}))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "NO_PROXY": "127.0.0.1",
+        "GITHUB_API_URL": github.public_url,
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_JOB": "verify",
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_TOKEN": TOKEN,
+        "GITHUB_WORKSPACE": str(tmp_path),
+        "RUNNER_TEMP": str(tmp_path),
+        "INPUT_COMMENT": "always",
+        "PREFLIGHT_PROBLEM": "there is no docker",
+    }
+    command = [sys.executable, "-I", str(ACTION_SCRIPTS), "report"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert "says now that nothing was judged" in done.stdout, done.stdout + done.stderr
+    (body,) = github.bodies()
+    assert "there is no docker" in body
 
 
 def test_the_proxy_sees_what_breaks_the_contract(github: FakeGitHub) -> None:

@@ -9,7 +9,7 @@ from support import reports as made
 from parity.github.outputs import of_report, status
 
 KINDS = made.all_kinds()
-NAMES = ["status", "passed", "failed", "errors", "skipped", "worst-output", "worst-ratio"]
+NAMES = ["status", "passed", "failed", "errors", "grown", "skipped", "worst-output", "worst-ratio"]
 NAMES += ["junit-path", "json-path", "summary-path", "html-path"]
 
 
@@ -52,6 +52,14 @@ def test_counts_and_the_worst() -> None:
 def test_what_could_not_be_judged_is_counted() -> None:
     told = of_report(KINDS["errors"], {})
     assert (told["errors"], told["skipped"]) == ("31", "1")
+
+
+def test_what_has_grown_is_counted_whether_or_not_it_fails() -> None:
+    assert [of_report(KINDS[kind], {})["grown"] for kind in ("green", "grown", "grown-failed")] == [
+        "0",
+        "2",
+        "2",
+    ]
 
 
 def test_a_failure_without_a_figure_is_infinite() -> None:

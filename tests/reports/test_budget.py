@@ -117,11 +117,15 @@ def test_each_reason_is_told() -> None:
         (made.diagnosis("export"), "export", "export error: the ONNX graph computes something else"),
         (made.diagnosis("runtime"), "runtime", "runtime error: ONNX Runtime's kernels or graph optimizers"),
         (made.diagnosis("repeatability"), "repeatability", "not repeatable: two runs of one side"),
-        (made.diagnosis("reference", 5.2e-5), "reference", "reference rounding: PyTorch's own arithmetic"),
+        (
+            made.diagnosis("reference", 5.2e-5),
+            "reference",
+            "reference rounding: the reference's own arithmetic",
+        ),
         (
             made.diagnosis("reference", 5.2e-3),
             "reference",
-            "reference rounding: PyTorch's own arithmetic, 100 x what strict numerics leave of it",
+            "reference rounding: the reference's own arithmetic, 100 x what strict numerics leave of it",
         ),
         (
             made.diagnosis(None, 8e-5),

@@ -52,6 +52,12 @@ def test_totals_are_those_of_the_cases(kind: str) -> None:
         assert int(element.get("errors", "")) == sum(case.find("error") is not None for case in cases)
 
 
+def test_what_the_sides_had_to_say_is_the_output_of_the_suite() -> None:
+    note = "3 modules were in training mode; all run in eval mode"
+    (said,) = parsed(KINDS["red"]).findall("testsuite/system-out")
+    assert note in (said.text or "")
+
+
 def test_an_output_beyond_tolerance_is_a_failure_at_its_tolerance() -> None:
     case = find(parsed(KINDS["one-fault"]), "centerpoint.cpu/0/pipeline", "heatmap")
     failure = case.find("failure")
@@ -76,7 +82,7 @@ def test_a_failure_has_its_budget_in_its_text() -> None:
     assert failure.get("message") == "20.1 x its tolerance"
     for said in (
         "budget: export 0.00201 (96.5 %) ▇▇▇▇▇▇▇▇  reference rounding 5.20e-5",
-        "mostly: export error: the ONNX graph computes something else than the module",
+        "mostly: export error: the ONNX graph computes something else than the reference",
         "noise: 38.7 x the float32 noise floor of 5.20e-5",
     ):
         assert f"\n{said}" in (failure.text or "")

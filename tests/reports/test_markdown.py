@@ -123,7 +123,7 @@ def test_a_diagnosed_failure_says_what_it_mostly_is() -> None:
     component, chain = (line for line in head.splitlines() if "<code>heatmap</code>" in line)
     assert "| export |" in component
     assert "| - |" in chain
-    assert head.count("- export error: the ONNX graph computes something else than the module\n") == 1
+    assert head.count("- export error: the ONNX graph computes something else than the reference\n") == 1
     told = page("<details>" + folded).text
     for said in (
         "0.00201 (96.5 %) ▇▇▇▇▇▇▇▇",
@@ -139,7 +139,7 @@ def test_where_and_why_is_told_once_before_the_tables() -> None:
     assert head.count("epsilon is") == 1
     assert head.count("ONNX graph computes something else") == 1
     for line in (
-        "| mostly | export error&#58; the ONNX graph computes something else than the module |",
+        "| mostly | export error&#58; the ONNX graph computes something else than the reference |",
         "| budget | export 0.201 (> 99.9 %) ▇▇▇▇▇▇▇▇ |",
         "| starts at | <code>backbone.blocks.1.4</code>, <code>BatchNormalization</code>, "
         "<code>model.py&#58;31</code> |",
@@ -199,7 +199,7 @@ def test_every_leg_that_stands_out_is_explained_once() -> None:
     head = page(markdown.render(KINDS["budgets"]).partition("<details>")[0])
     for word in ("export", "reference", "runtime", "repeatability", "no leg", "unknown"):
         assert f"\n{word}\n" in head.text
-    for meaning in ("ONNX graph computes", "PyTorch's own", "graph optimizers", "not repeatable"):
+    for meaning in ("ONNX graph computes", "reference's own", "graph optimizers", "not repeatable"):
         assert head.text.count(meaning) == 1
     assert "atol 0.05 is at least 962 x the float32 noise: a fault of that size would pass" in head.text
 

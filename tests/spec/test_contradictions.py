@@ -28,6 +28,9 @@ OF_ONE_MODEL = {
     "devices": ("onnx:", "devices: [cpu, cuda, 'cuda:0']\nonnx:", (3, 22), "'cuda:0' is given twice"),
     "exact": ("onnx:", "tolerances: {y: {atol: 1, exact: true}}\nonnx:", (3, 27), "contradicts atol"),
     "quantile": ("onnx:", "tolerances: {y: {quantile: {0.5: 1, '0.50': 1}}}\nonnx:", (3, 18), "given twice"),
+    "no-runs": ("onnx:", "performance: {runs: 0, max_latency_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
+    "no-memory": ("onnx:", "performance: {runs: 0, max_memory_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
+    "few-runs": ("onnx:", "performance: {runs: 4, max_latency_ratio: 2}\nonnx:", (3, 24), "too few"),
 }  # fmt: skip
 
 
@@ -104,3 +107,50 @@ def test_what_has_no_meaning_with_a_source_is_refused(folder: SpecFolder, source
 def test_samples_of_a_provider_are_how_many_are_taken(folder: SpecFolder) -> None:
     spec = folder.load(COMPONENTS.replace("{provider", "{samples: 2, provider")).spec
     assert spec.inputs.samples == 2
+
+
+MATCHING = {
+    "axis-alone": ("{axis: 1}", "'axis' has no meaning here"),
+    "margin-of-rows": ("{match: rows, margin: 1}", "'margin' has no meaning here"),
+    "together-alone": ("{together: [a], atol: 1}", "'together' has no meaning here"),
+    "together-sorted": ("{match: sorted, together: [a]}", "'together' has no meaning here"),
+    "optional-sorted": ("{match: sorted, optional_below: 0.1}", "'optional_below' has no meaning here"),
+    "column-alone": ("{match: rows, score_column: 4}", "'score_column' is given without 'optional_below'"),
+    "no-bound": ("{match: rows, cosine: 0.9}", "needs a bound on each element"),
+    "noise": ("{match: rows, noise_factor: 10}", "'noise_factor' contradicts 'match: rows'"),
+    "topk-alone": ("{match: topk}", "needs the output with the indices"),
+    "topk-of-two": ("{match: topk, together: [a, b]}", "needs the output with the indices"),
+    "axis-from-behind": ("{match: rows, axis: -1}", "counted from the front"),
+}
+
+
+@pytest.mark.parametrize("name", MATCHING)
+def test_a_contradiction_of_matching(folder: SpecFolder, name: str) -> None:
+    tolerance, problem = MATCHING[name]
+    (error,) = folder.errors(f"{SOUND}tolerances:\n  y: {tolerance}\n")
+    assert problem in error.problem
+    assert place(error)[0] == 8
+    assert error.fix
+
+
+@pytest.mark.parametrize(
+    "tolerance",
+    [
+        "{match: rows, atol: 0.01}",
+        "{match: rows}",
+        "{match: rows, exact: true}",
+        "{match: rows, max_abs: 0.1, together: scores, axis: 1}",
+        "{match: rows, atol: 0.01, optional_below: -1.5, score_column: 4}",
+        "{optional_below: 0.1, atol: 0.01}",
+        "{match: sorted, axis: -1}",
+        "{match: topk, together: indices, atol: 0.01}",
+        "{match: argmax, margin: 0.1, noise_factor: 10}",
+    ],
+)
+def test_what_matching_allows(folder: SpecFolder, tolerance: str) -> None:
+    assert folder.load(f"{SOUND}tolerances: {{y: {tolerance}}}\n")
+
+
+def test_an_unknown_kind_of_matching_is_refused(folder: SpecFolder) -> None:
+    (error,) = folder.errors(f"{SOUND}tolerances: {{y: {{match: row}}}}\n")
+    assert "rows" in error.problem + error.fix

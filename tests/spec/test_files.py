@@ -22,6 +22,8 @@ MISSING = {
     "onnx-folder": ("model.onnx", "folder", (3, 7), "'folder' is a folder", "name a file"),
     "config-folder": ("build}", "build, config: folder}", (2, 41), "'folder' is a folder", "name a file"),
     "export-folder": ("model.onnx", "{path: folder, export: {}}", (3, 14), "'folder' is a folder", "file"),
+    "library": ("onnx:", "onnxruntime: {custom_ops: [a:b, o.so]}\nonnx:", (3, 33), "no file 'o.so'", ""),
+    "library-target": ("onnx:", "onnxruntime: {custom_ops: o.py:f}\nonnx:", (3, 27), "no file 'o.py'", ""),
     "too-long": ("model.onnx", f"{'x' * 5000}.onnx", (3, 7), "there is no file", "export"),
     "empty-path": ("model.onnx", "''", (3, 7), "must not be empty", "onnx"),
 }  # fmt: skip

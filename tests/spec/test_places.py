@@ -55,6 +55,8 @@ def test_dotted_paths_leave_out_the_users_own_mappings(places: Places) -> None:
         "model.args": (4, 3),
         "onnx": (5, 1),
         "devices": (6, 1),
+        "devices.0": (6, 11),
+        "devices.1": (6, 16),
         "tolerances": (7, 1),
         "tolerances.preds.0": (8, 3),
         "tolerances.preds.0.atol": (8, 13),

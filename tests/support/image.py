@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,13 @@ class Image:
 
     def run(self, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        command = self.command(*arguments, options=options)
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        name = f"parity-test-{uuid.uuid4().hex[:12]}"
+        command = self.command(*arguments, options=("--name", name, *options))
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        except subprocess.TimeoutExpired:
+            docker("rm", "--force", name)  # the client is dead, the container is not
+            raise
 
     def shell(self, script: str) -> str:
         """What a shell script prints inside, run as root."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,8 +129,13 @@ class Project:
         return run_parity("run", "parity.yml", *arguments, cwd=self.root)
 
 
-def run_parity(*arguments: str, cwd: Path, timeout: float = 240) -> Finished:
-    """`python -m parity ...`; results are read from the default report folder, if it is there."""
+def run_parity(
+    *arguments: str, cwd: Path, timeout: float = 240, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """`python -m parity ...`; results are read from the default report folder, if it is there.
+
+    `environment` is added to this process's own.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "parity", *arguments],
         cwd=cwd,
@@ -136,6 +143,7 @@ def run_parity(*arguments: str, cwd: Path, timeout: float = 240) -> Finished:
         text=True,
         timeout=timeout,
         check=False,
+        env={**os.environ, **(environment or {})},
     )
     results = cwd / "parity-report" / "results.json"
     found = json.loads(results.read_text()) if results.exists() else {}

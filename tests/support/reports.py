@@ -8,21 +8,28 @@ from typing import Any
 import msgspec
 
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
+from parity.records.matching import Matching
 from parity.records.outcomes import Setting
 from parity.records.results import (
+    GROWTH,
     SCHEMA_VERSION,
+    BaselineResult,
     CaseResult,
     Check,
     Element,
     Environment,
+    Growth,
+    LimitName,
     Measurement,
     Nonfinite,
     OutputResult,
+    PerformanceCheck,
     Problem,
     Report,
     SidePerformance,
     SideSettings,
     Status,
+    StepResult,
     SuiteResult,
     Tolerance,
 )
@@ -476,6 +483,30 @@ def always() -> Report:
     return report((voxel, replaced(backbone, outputs=(first, *sound), modules=modules()), pipeline), 0)
 
 
+def grown(*, fail: bool = False) -> Report:
+    """Errors beside those of a baseline: grown with a known cause, as they were, within rounding, and new."""
+    voxel, backbone, pipeline = centerpoint_cases()
+    found = {"first_divergence": divergence(), "causes": (cause(),)}
+    held = [
+        Growth(state="grown", before=1.1e-7, factor=1.1e-5 / 1.1e-7),
+        Growth(state="kept", before=1.2e-5, factor=1.47e-5 / 1.2e-5),
+        Growth(state="rounding", before=0.0),
+        Growth(state="grown", before=0.0),
+        Growth(state="new"),
+        Growth(state="kept", before=2.93e-5, factor=1.0),
+    ]
+    heads = [replaced(head, growth=growth) for head, growth in zip(backbone.outputs, held, strict=True)]
+    heads[0] = replaced(heads[0], diagnosis=replaced(diagnosis("export", 1.1e-5), **found))
+    if fail:
+        check = Check(criterion=GROWTH, limit="10 x 1.1e-07", measured="1.1e-05", passed=False, factor=10.0)
+        failed = {"status": "failed", "factor": 10.0, "checks": (*heads[0].checks, check)}
+        heads[0] = replaced(heads[0], **failed)
+    status = "failed" if fail else "passed"
+    told = BaselineResult(file="parity-baseline.json", max_growth=10.0, fail=fail)
+    judged = (voxel, replaced(backbone, outputs=tuple(heads), status=status), pipeline)
+    return report(judged, int(fail), (suite(baseline=told),))
+
+
 STDERR = """\
 Traceback (most recent call last):
   File "model.py", line 12, in forward
@@ -558,13 +589,17 @@ def hostile() -> Report:
             checks=(check, check),
             measurement=measurement(0.5, (8, 8), 5.0, worst=said, quantile={name: 0.5}),
             diagnosis=suspicious(name),
+            growth=Growth(state="grown", before=1e-9, factor=5e8),
         )
         loose = tolerance(pattern=name, atol=0.5, rtol=0.0)
         passing = output(
             f"{name}!", 1e-6, shape=(), dtype=name, tolerance=loose, diagnosis=suspicious(name, 1e-6)
         )
         followed = tuple(ModuleErrors(name, name, name, 0.5, None, 0.5 / (1 + j)) for j in range(20))
+        failing = replaced(failing, step=1, steps=steps((0.5, 0.6), 0.5))
         told = case(subject, (failing, passing), suite=name, input_set=name, reference=name, modules=followed)
+        forged = [limit(status=status, problem=name, at=name) for status in ("failed", "passed", "error")]
+        told = replaced(told, performance=tuple(forged))
         cases.append(replaced(told, id=name))
         problem = Problem(kind="crash", message=name, at=name, fix=name, detail=f"{name}\n" * 30)
         cases.append(case(subject, (), suite=name, status="error", problem=problem, id=f"{name}?"))
@@ -574,10 +609,130 @@ def hostile() -> Report:
             spec_file=name,
             sides=(replaced(suite().sides[0], side=name, notes=(name,), settings={name: name}),),
             exports={name: {name: name}},
+            baseline=BaselineResult(file=name, max_growth=10.0, fail=False),
         )
         for name in HOSTILE_NAMES
     )
     return report(tuple(cases), 1, suites)
+
+
+def steps(errors: tuple[float, ...], alone: float, bound: float = 1e-4) -> tuple[StepResult, ...]:
+    """Steps of a loop with these errors; by itself each has the error `alone`."""
+
+    def status(error: float) -> Status:
+        return "passed" if error <= bound else "failed"
+
+    return tuple(
+        StepResult(
+            status=status(error),
+            max_abs=error,
+            factor=error / bound,
+            alone_max_abs=alone,
+            alone_factor=alone / bound,
+            alone_status=status(alone),
+        )
+        for error in errors
+    )
+
+
+def looped(name: str, errors: tuple[float, ...], alone: float, **changes: Any) -> OutputResult:
+    """An output of a loop, judged in the step with the greatest error."""
+    fields = {"step": errors.index(max(errors)) + 1, "steps": steps(errors, alone), **changes}
+    return output(name, max(errors), shape=(1, 2, 128, 128), **fields)
+
+
+def loops() -> Report:
+    """A recurrent network: one output adds up, one has a faulty step, one is sound."""
+    growing = tuple(1e-6 * 2.5**step for step in range(8))
+    found = diagnosis("export", 3e-4)
+    outputs = (
+        looped("adds_up", growing, 9e-7, diagnosis=found, diagnosed_step=4),
+        looped("faulty", (2e-7, *[3e-4] * 7), 2.9e-4, diagnosis=found, diagnosed_step=4),
+        looped("sound", (2e-7,) * 8, 1e-7),
+    )
+    return report((case("decoder", outputs),), 1)
+
+
+def limit(
+    name: LimitName = "max_latency_ratio", status: Status = "failed", **changes: Any
+) -> PerformanceCheck:
+    fields: dict[str, Any] = {
+        "limit": 1.5,
+        "ratio": 1.83,
+        "at_least": 1.71,
+        "reference": 220.0,
+        "candidate": 402.6,
+        "at": f"{SPEC}:88:3",
+    }
+    return PerformanceCheck(limit_name=name, status=status, **{**fields, **changes})
+
+
+def limits() -> Report:
+    """A limit that is exceeded, one in doubt, one that could not be judged; on a CPU and a GPU."""
+    memory = {"reference": 2.0**30, "candidate": 2.0**31, "unit": "bytes on the device"}
+    checks = {
+        "cpu": (limit(), limit("max_memory_ratio", "error", ratio=None, problem="the driver does not tell")),
+        "cuda:0": (
+            limit(status="passed", at_least=1.2, problem="above the limit, but noise could make that of it"),
+            limit("max_memory_ratio", "passed", ratio=1.4, **memory),
+        ),
+    }
+    cases = []
+    for device, milliseconds in (("cuda:0", (220.0, 260.0)), ("cpu", (2000.0, 2400.0))):
+        sides = [
+            SidePerformance(
+                latency_ms=ms,
+                runs=15,
+                warmup=1,
+                peak_rss_bytes=2**30,
+                latency_min_ms=0.9 * ms,
+                latency_p90_ms=1.3 * ms,
+                own_bytes=300 * 2**20,
+                device_bytes=2**31 if device == "cuda:0" else None,
+            )
+            for ms in milliseconds
+        ]
+        timed = {"reference_performance": sides[0], "candidate_performance": sides[1]}
+        sound = (output("heatmap", 1e-5),)
+        cases.append(case("model", sound, device=device, performance=checks[device], **timed))
+    return report(tuple(cases), 1)
+
+
+ROWS = Matching(
+    kind="rows",
+    reference=12,
+    candidate=11,
+    moved=3,
+    lone_reference=2,
+    lone_candidate=1,
+    optional=1,
+    examples=("row 7 of the reference has no counterpart: boxes [1.0, 2.0], \x1b[2J::error::scores\n 0.31",),
+)
+
+
+def matched() -> Report:
+    """An output with rows that have no counterpart and its worst element at another place; an empty one."""
+    boxes, none = output("boxes", 5e-5, shape=(12, 4)), output("none", 0.0, shape=(0, 4))
+    assert boxes.measurement is not None
+    assert boxes.measurement.worst is not None
+    worst = replaced(boxes.measurement.worst, index=(2, 0), candidate_index=(5, 0))
+    measured = replaced(boxes.measurement, matching=ROWS, worst=worst)
+    rows = Check(
+        criterion="rows",
+        limit="each has a counterpart",
+        measured="2 without, of 12 in the reference and 11 in the candidate",
+        passed=False,
+        factor=None,
+    )
+    failed = replaced(
+        boxes,
+        status="failed",
+        factor=None,
+        measurement=measured,
+        checks=(rows, *boxes.checks),
+        tolerance=tolerance(match="rows", together=("scores",), optional_below=0.051),
+    )
+    return report((case("backbone_head", (failed, none)),), 1)
 
 
 def all_kinds() -> dict[str, Report]:
@@ -590,9 +745,14 @@ def all_kinds() -> dict[str, Report]:
         "explained": explained(),
         "puzzles": puzzles(),
         "always": always(),
+        "grown": grown(),
+        "grown-failed": grown(fail=True),
         "errors": errors(),
         "wrong-spec": wrong_spec(),
         "hostile": hostile(),
+        "loops": loops(),
+        "limits": limits(),
+        "matched": matched(),
         "empty": report((), 3, ()),
     }
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from safetensors.torch import save_file
 from support.reference import unable
 from torch import nn
@@ -151,9 +153,45 @@ def test_a_mismatch_changes_nothing(tmp_path: Path) -> None:
     assert_loaded(module, before)
 
 
+def test_a_part_that_alone_fits_is_found_by_itself(tmp_path: Path) -> None:
+    """As Lightning saves a model beside its losses, and every trainer an encoder beside its decoder."""
+    path, module = tmp_path / "last.ckpt", net()
+    loss = {"loss.weight": torch.ones(2)}
+    torch.save({"state_dict": {**prefixed("net._orig_mod.", trained()), **loss}}, path)
+    (note,) = load_checkpoint(module, path, None)
+    assert "those under 'net'" in note
+    assert_loaded(module, trained())
+
+    twice = {**prefixed("net.", trained()), **prefixed("ema.", trained()), **loss}
+    torch.save({"state_dict": twice}, path)
+    assert "checkpoint_key" in unable(lambda: load_checkpoint(net(), path, None)).fix
+    load_checkpoint(net(), path, "state_dict.ema")
+
+    wider = {**prefixed("net.", trained()), "net.0.bias": torch.ones(4), **loss}
+    torch.save({"state_dict": wider}, path)
+    unable(lambda: load_checkpoint(net(), path, None))
+
+
+def test_tied_weights_that_are_saved_once_load_twice(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Embedding(3, 2), nn.Linear(2, 3, bias=False)
+            self.head.weight = self.embed.weight
+
+    path, module = tmp_path / "model.safetensors", Tied()
+    save_file({"embed.weight": torch.ones(3, 2)}, path)
+    load_checkpoint(module, path, None)
+    assert torch.equal(module.head.weight, torch.ones(3, 2))
+
+    module.head.weight = nn.Parameter(torch.zeros(3, 2))
+    assert "1 missing (head.weight)" in unable(lambda: load_checkpoint(module, path, None)).problem
+
+
 def test_the_checkpoint_of_a_whole_model_says_which_key_to_set(tmp_path: Path) -> None:
     path = tmp_path / "best.pth"
-    torch.save({**prefixed("pts.backbone.", trained()), "pts.head.bias": torch.ones(1)}, path)
+    beside = {"pts.head.bias": torch.ones(1), "img.bias": torch.ones(1)}
+    torch.save({**prefixed("pts.backbone.", trained()), **beside}, path)
 
     assert "under 'pts.backbone'" in unable(lambda: load_checkpoint(net(), path, None)).fix
 
@@ -218,11 +256,37 @@ def test_a_pickle_bomb_is_refused_and_never_executed(tmp_path: Path, form: str) 
     assert "weights_only" not in error.fix + error.detail
 
 
+class Settings:
+    pass
+
+
 def test_what_a_refused_checkpoint_holds_is_named(tmp_path: Path) -> None:
     path = tmp_path / "best.pth"
-    torch.save({"state_dict": trained(), "args": argparse.Namespace()}, path)
+    torch.save({"state_dict": trained(), "args": Settings()}, path)
 
-    assert "(argparse.Namespace)" in unable(lambda: load_checkpoint(net(), path, None)).problem
+    assert "test_checkpoints.Settings)" in unable(lambda: load_checkpoint(net(), path, None)).problem
+
+
+def test_what_trainers_save_beside_the_weights_is_not_in_the_way(tmp_path: Path) -> None:
+    hub = MessageHub.get_instance("checkpoints")
+    hub.update_scalar("loss", np.float32(0.5))
+    path, module = tmp_path / "epoch_1.pth", net()
+    beside = {
+        "message_hub": hub.state_dict(),
+        "hyper_parameters": argparse.Namespace(root=Path("/data"), best=np.float64(1.0)),
+        "history": {"loss": np.ones(3)},
+    }
+    torch.save({"state_dict": trained(), **beside}, path)
+
+    assert load_checkpoint(module, path, None) == ()
+    assert_loaded(module, trained())
+
+
+def test_weights_that_are_no_tensors_are_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.pth"
+    torch.save({**trained(), "0.bias": np.zeros(3, np.float32)}, path)
+
+    assert "0.bias: NotRead in the checkpoint" in unable(lambda: load_checkpoint(net(), path, None)).detail
 
 
 def truncated(source: bytes) -> bytes:

@@ -322,19 +322,25 @@ def test_an_opset_that_the_exporter_does_not_reach_is_said(tmp_path: Path) -> No
     assert error.reason == "model"
 
 
-def test_an_input_that_the_forward_takes_by_keyword_only(tmp_path: Path) -> None:
+@both
+def test_an_input_that_the_forward_takes_by_keyword_only(tmp_path: Path, exporter: Exporter) -> None:
     source = "class Net(nn.Module):\n    def forward(self, x, *, k): return x + k\nbuild = Net"
     x = np.ones((1,), np.float32)
 
-    error = unable(
-        lambda: exported(
-            Project(tmp_path, source), ExportJob(exporter="torchscript", opset=18), {"x": x, "k": x}
-        )
-    )
-    assert "'k', which forward takes by keyword only" in error.problem
-
-    answer, _ = exported(Project(tmp_path, source), ExportJob(exporter="dynamo", opset=18), {"x": x, "k": x})
+    answer, _ = exported(Project(tmp_path, source), ExportJob(exporter=exporter, opset=18), {"x": x, "k": x})
     assert outputs(answer, {"x": x, "k": 2 * x})[0].tolist() == [3]
+
+
+@both
+def test_a_number_that_is_left_at_its_default_is_no_input(tmp_path: Path, exporter: Exporter) -> None:
+    """As `logits_to_keep` of a language model, behind a parameter that is left out too."""
+    source = (
+        "class Net(nn.Module):\n    def forward(self, x, cache=None, k=None, keep=2): return x[:keep] + k\n"
+    )
+    x = np.ones((3,), np.float32)
+    project, job = Project(tmp_path, f"{source}build = Net"), ExportJob(exporter=exporter, opset=18)
+    answer, _ = exported(project, job, {"x": x, "k": x[:2]})
+    assert outputs(answer, {"x": x, "k": 2 * x[:2]})[0].tolist() == [3, 3]
 
 
 def test_a_component_that_did_not_run_has_no_example(tmp_path: Path) -> None:

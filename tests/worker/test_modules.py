@@ -106,7 +106,11 @@ def test_what_does_not_move_is_named() -> None:
 
     error = unable(lambda: move(module, CPU, "the model"))
 
-    assert error.problem == "0.weight (meta), 0.bias (meta) of the model did not move to cpu"
+    assert error.problem == (
+        "0.weight, a parameter of shape (2, 2), is on meta, not on cpu, "
+        "0.bias, a parameter of shape (2), is on meta, not on cpu: the model did not move to cpu"
+    )
+    assert [cause.tensor for cause in error.causes] == ["0.weight", "0.bias"]
 
 
 def test_plain_tensors_left_behind_are_noted() -> None:
@@ -115,7 +119,7 @@ def test_plain_tensors_left_behind_are_noted() -> None:
 
     (note,) = move(module, CPU, "the model")
 
-    assert "0.anchors: not on cpu" in note
+    assert "0.anchors, a plain tensor attribute of shape (2), is on meta, not on cpu; " in note
 
 
 def test_a_mix_of_devices_gets_the_way_out() -> None:

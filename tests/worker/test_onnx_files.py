@@ -118,14 +118,34 @@ def test_git_lfs_pointer(tmp_path):
     assert "git lfs pull" in refusal(path).fix
 
 
-def test_sequences_are_refused_by_name(tmp_path):
+def test_sequences_maps_and_optional_values_are_outputs(tmp_path):
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n"])
+    types = {
+        "parts": helper.make_sequence_type_proto(tensor),
+        "classes": helper.make_sequence_type_proto(helper.make_map_type_proto(TensorProto.STRING, tensor)),
+        "mask": helper.make_optional_type_proto(tensor),
+    }
     made = onnx_models.model(
-        [helper.make_node("SequenceConstruct", ["x"], ["parts"])],
+        [helper.make_node("Identity", ["x"], ["y"])],
         [onnx_models.value("x")],
+        [helper.make_value_info(name, kind) for name, kind in types.items()],
+    )
+    _, outputs = read_signature(onnx_models.save(made, tmp_path / "m.onnx"))
+    assert [(o.name, o.dtype, o.form, o.shape) for o in outputs] == [
+        ("parts", "float32", "collection", None),
+        ("classes", "float32", "collection", None),
+        ("mask", "float32", "optional", ("n",)),
+    ]
+
+
+def test_a_sequence_as_an_input_is_refused_by_name(tmp_path):
+    made = onnx_models.model(
+        [helper.make_node("SequenceLength", ["parts"], ["y"])],
         [helper.make_tensor_sequence_value_info("parts", TensorProto.FLOAT, None)],
+        [onnx_models.value("y", TensorProto.INT64)],
     )
     error = refusal(onnx_models.save(made, tmp_path / "m.onnx"))
-    assert "'parts', output of" in error.problem
+    assert "'parts', input of" in error.problem
     assert "is a sequence" in error.problem
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.worker.profiling import PeakMemory, time_runs
+from parity.worker.profiling import Meter, PeakMemory, Prepared, resident_bytes, time_runs
 
 
 def test_warm_up_is_run_but_not_timed():
@@ -75,6 +75,23 @@ def test_without_proc_the_peak_of_the_process_is_given(monkeypatch, tmp_path):
     assert peak.rss_bytes >= held.nbytes
 
 
-def test_slow_runs_stop_at_the_budget_but_not_before_the_third() -> None:
-    latency = time_runs(lambda: time.sleep(0.01), lambda: None, warmup=0, runs=50, budget_s=0.0)
-    assert len(latency.seconds) == 3
+def test_a_meter_weighs_what_came_after_it_and_what_a_run_takes() -> None:
+    meter = Meter(on_gpu=False)
+    weights = np.ones(48 * MIB, np.uint8)
+    prepared = Prepared("0", lambda: np.ones(32 * MIB, np.uint8).sum(), lambda: None)
+    latency = meter.measure(prepared, warmup=1, runs=2)
+    assert len(latency.seconds) == 2
+    assert latency.own_bytes is not None
+    assert 76 * MIB < latency.own_bytes < 90 * MIB
+    assert latency.device_bytes is None
+    assert weights.all()
+
+
+def test_what_the_gate_itself_came_to_hold_is_left_out() -> None:
+    meter, before = Meter(on_gpu=False), resident_bytes()
+    exporter = np.ones(48 * MIB, np.uint8)
+    meter.leave_out(resident_bytes() - before)
+    latency = meter.measure(Prepared("0", lambda: None, lambda: None), warmup=0, runs=1)
+    assert latency.own_bytes is not None
+    assert latency.own_bytes < 8 * MIB
+    assert exporter.all()

@@ -146,12 +146,28 @@ class TestInputs:
         project.write("data.py", f"import torch\ndef samples():\n    x = torch.zeros(1)\n    {loop}")
         project.load()
 
-        sets = self.materialize(
-            project, MaterializeProvider(target="data.py:samples", samples=3, directory=str(tmp_path / "i"))
-        ).sets
+        answers = [self.provided(project, index) for index in range(4)]
 
+        sets = [one for answer in answers for one in answer.sets]
         assert [one.id for one in sets] == ["0", "1", "2"]
         assert [values(one.tensors)["x"].item() for one in sets] == [1, 2, 3]
+
+    def test_a_provider_is_asked_again_by_a_worker_that_stands_in(self, tmp_path: Path) -> None:
+        project = Project(tmp_path, ADD)
+        project.write("data.py", "def samples():\n    for x in range(9): yield {'x': x}")
+        project.load()
+
+        unwanted = self.provided(project, 1, wanted=False)
+        (one,) = self.provided(project, 2).sets
+
+        assert [(made.id, made.tensors) for made in unwanted.sets] == [("1", ())]
+        assert values(one.tensors)["x"].item() == 2
+        assert not (tmp_path / "i" / "1").exists()
+
+    def provided(self, project: Project, index: int, *, wanted: bool = True) -> Materialized:
+        directory = str(project.root / "i" / str(index)) if wanted else None
+        request = MaterializeProvider(target="data.py:samples", samples=3, index=index, directory=directory)
+        return self.materialize(project, request)
 
 
 class TestRunningAModel:
@@ -528,6 +544,6 @@ class Net(nn.Module):
 build = Net
 """
         project = Project(tmp_path, source)
-        assert "weights: not on cuda:0" in project.load(device="cuda:0").notes[0]
+        assert "weights, a plain tensor attribute of shape" in project.load(device="cuda:0").notes[0]
 
         assert "register_buffer" in unable(lambda: project.run(x=X)).fix

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from support.diagnosis import answered, diagnosed
+from support.diagnosis import answer, answered, diagnosed
 from support.kernels import rounding_operands, to_tf32
 from support.reference import Project, unable
 
 from parity.records.diagnosis import Diagnosis
-from parity.worker import numerics, reference_causes
+from parity.worker import numerics, reference_causes, reference_looks
 
 X = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
 
@@ -90,8 +91,8 @@ class TestReferenceLeg:
     def test_tf32_operands_are_named_with_share_place_and_remedy(self, tmp_path: Path) -> None:
         file = exported(tmp_path, SOUND)
         with rounding_operands(to_tf32):
-            _, answer = answered(Project(tmp_path, SOUND), file=file, x=X)
-        found = answer.diagnoses["left"]
+            _, given = answered(Project(tmp_path, SOUND), file=file, x=X)
+        found = given.diagnoses["left"]
 
         assert found.dominant_leg == "reference"
         cause, place = found.causes[0], found.first_divergence
@@ -107,8 +108,8 @@ class TestReferenceLeg:
     def test_a_head_in_lower_precision_is_no_fault_of_the_other_one(self, tmp_path: Path) -> None:
         file = exported(tmp_path, NET.format(odd="return x @ x @ x"))
         lowly = "with torch.autocast('cpu', torch.bfloat16): return (x @ x @ x).float()"
-        _, answer = answered(Project(tmp_path, NET.format(odd=lowly)), file=file, x=X)
-        left, right = answer.diagnoses["left"], answer.diagnoses["right"]
+        _, given = answered(Project(tmp_path, NET.format(odd=lowly)), file=file, x=X)
+        left, right = given.diagnoses["left"], given.diagnoses["right"]
 
         assert left.dominant_leg == "reference"
         assert kinds(left) == ["precision"]
@@ -116,6 +117,33 @@ class TestReferenceLeg:
         assert left.first_divergence is not None
         assert (left.first_divergence.module, left.first_divergence.source) == ("odd", f"model.py:{ODD_LINE}")
         assert not is_blamed(right)
+
+    def test_honest_rounding_is_told_by_the_figures_without_running_the_operators(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise AssertionError("operators ran")
+
+        monkeypatch.setattr(reference_looks, "diagnose_reference", fail)
+        found = diagnosed(Project(tmp_path, SOUND), x=X)["left"]
+
+        (cause,) = found.causes
+        assert (cause.kind, cause.leg) == ("rounding", "reference")
+        assert f"{found.budget.reference_rounding:.3g}" in cause.message
+        assert f"{found.budget.runtime_error:.3g}" in cause.message
+        assert found.notes == ()
+
+    def test_what_passed_is_looked_into_only_where_a_leg_stands_out(self, tmp_path: Path) -> None:
+        def alter(model: ModelProto) -> None:
+            weight = initializer(model, "left.weight")
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + 0.01, weight.name))
+
+        project = Project(tmp_path, SOUND)
+        request, _ = answered(project, alter=alter, x=X)
+        found = answer(project, structs.replace(request, passed=request.outputs)).diagnoses
+
+        assert kinds(found["left"]) == ["initializer"]
+        assert found["right"].causes == ()
 
     def test_a_nan_is_traced_to_the_operator_that_made_it(self, tmp_path: Path) -> None:
         found = diagnosed(Project(tmp_path, NET.format(odd="return torch.log(x - 1)")), x=X)
@@ -154,10 +182,10 @@ class TestInputs:
         assert "nan" not in kinds(found)
 
     def test_a_constant_input_is_kept_for_when_nothing_else_is_known(self, tmp_path: Path) -> None:
-        _, answer = answered(Project(tmp_path, SOUND), x=np.ones_like(X))
+        _, given = answered(Project(tmp_path, SOUND), x=np.ones_like(X))
 
-        assert [cause.kind for cause in answer.odd_inputs] == ["input"]
-        assert not any("input" in kinds(each) for each in answer.diagnoses.values())
+        assert [cause.kind for cause in given.odd_inputs] == ["input"]
+        assert not any("input" in kinds(each) for each in given.diagnoses.values())
 
 
 class TestExportLeg:
@@ -258,17 +286,20 @@ class TestWhatGoesWrong:
 
         for look in ("_look_into_export", "look_into_reference", "look_up_places", "look_at_inputs"):
             monkeypatch.setattr(reference_causes, look, fail)
-        _, answer = answered(Project(tmp_path, SOUND), x=X)
+        _, given = answered(Project(tmp_path, SOUND), x=X)
 
-        for found in answer.diagnoses.values():
+        for found in given.diagnoses.values():
             assert found.budget.unknown == {}
             assert found.causes == ()
             assert any("KeyError" in note and "nobody thought of" in note for note in found.notes)
 
     def test_a_module_that_runs_no_more_is_a_note(self, tmp_path: Path) -> None:
+        file = exported(tmp_path, NET.format(odd="return x @ x @ x"))
         source = "import itertools\ncalls = itertools.count()\n"
-        odd = "return x if next(calls) < 4 else 1 / 0"
-        found = diagnosed(Project(tmp_path, source + NET.format(odd=odd)), x=X)["left"]
+        lowly = "with torch.autocast('cpu', torch.bfloat16): return (x @ x @ x).float()"
+        odd = f"{lowly} if next(calls) < 3 else 1 / 0"
+        project = Project(tmp_path, source + NET.format(odd=odd))
+        found = answered(project, file=file, x=X)[1].diagnoses["left"]
 
         assert found.budget.unknown == {}
         assert any("ZeroDivisionError" in note for note in found.notes)

@@ -15,7 +15,7 @@ from parity.records.diagnosis import Cause
 from .causes import ROUNDED
 from .subject import Subject
 
-_QUANTIZING = frozenset(
+QUANTIZING = frozenset(
     [
         *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
         *("MatMulInteger", "ConvInteger", "QGemm"),
@@ -47,7 +47,7 @@ def conversion(subject: Subject) -> Conversion | None:
     """What the file was converted to, None where it computes as its module does."""
     model = subject.model
     kinds = {node.op_type for graph in graphs(model.graph) for node in graph.node}
-    if kinds & _QUANTIZING:
+    if kinds & QUANTIZING:
         own = any("quantization" in type(each).__module__ for each in subject.module.modules())
         return None if own else Conversion("the file is quantized, the module is not", None)
     native = native_float(model, element_types(without_weights(model)))

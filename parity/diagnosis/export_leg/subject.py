@@ -16,8 +16,8 @@ from torch import Tensor
 
 from parity.artifacts import Array
 from parity.diagnosis.budget import Result, difference
-from parity.diagnosis.onnx64 import Evaluation, Graph64
-from parity.diagnosis.tracing import Trace, trace_graph
+from parity.diagnosis.onnx64 import Evaluation, Graph64, Memory
+from parity.diagnosis.tracing import Sketch, Trace, trace_graph
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -45,6 +45,7 @@ class Subject:
         scratch: an existing folder for files that are made on the way.
         unmeasured: outputs that are off and whose export error is unknown, for a side has no float64.
         made_here: whether the gate itself made the file, of this very module.
+        memory: of the evaluation that `graph_trace` is of; other graphs take from it what is the same.
     """
 
     module: torch.nn.Module
@@ -61,6 +62,7 @@ class Subject:
     scratch: str
     unmeasured: tuple[str, ...] = ()
     made_here: bool = False
+    memory: Memory[Sketch] | None = None
 
     @cached_property
     def model(self) -> ModelProto:
@@ -93,7 +95,7 @@ class Subject:
         feeds = self.feeds
         if set(graph.inputs) != set(feeds) and len(graph.inputs) == len(feeds):
             feeds = dict(zip(graph.inputs, feeds.values(), strict=True))
-        evaluation, trace = trace_graph(graph, feeds)
+        evaluation, trace = trace_graph(graph, feeds, self.memory)
         return {name: self._error(evaluation, name) for name in self.errors}, trace
 
     def _error(self, evaluation: Evaluation, name: str) -> float:

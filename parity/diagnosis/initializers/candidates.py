@@ -50,6 +50,11 @@ class Candidate:
         """A few elements in each layout, by shape: kept for those who compare it with many."""
         return {}
 
+    @cached_property
+    def some_rows(self) -> dict[tuple[int, ...], list[Array]]:
+        """Some output channels in each layout, by shape and axis; kept likewise."""
+        return {}
+
 
 def signature(value: Array) -> tuple[float, float, float]:
     """Least, greatest and mean element."""

@@ -119,14 +119,14 @@ def find_folded(
         places: where each parameter stands in the checkpoint: a norm follows its layer.
     """
     axis = output_axis(node)
-    best: tuple[float, Candidate, Array] | None = None
-    for weight, value in _oriented(found, weights):
-        likeness = _likeness(_rows(found, axis), _rows(value, axis))
-        if best is None or likeness > best[0]:
-            best = likeness, weight, value
-    if best is None or not best[0] > 0.5:
+    oriented = list(_oriented(found, weights, axis))
+    if not oriented:
         return None
-    _, weight, value = best
+    likeness = _likeness(_some_rows(found, axis), np.stack([some for _, _, some in oriented]))
+    nearest = int(np.argmax(likeness))
+    if not likeness[nearest] > 0.5:
+        return None
+    weight, value, _ = oriented[nearest]
     rows, own = _rows(found, axis), _rows(value, axis)
     with np.errstate(divide="ignore", invalid="ignore"):
         scales = (rows * own).sum(1) / np.square(own).sum(1)
@@ -140,28 +140,46 @@ def find_folded(
     return Folded(weight, norm, eps, expected, exact, steady)
 
 
-def _oriented(found: Array, weights: Sequence[Candidate]) -> Iterator[tuple[Candidate, Array]]:
+def _oriented(
+    found: Array, weights: Sequence[Candidate], axis: int
+) -> Iterator[tuple[Candidate, Array, Floats]]:
+    """Each weight in every layout that the file's may have, with some of its rows."""
     for weight in weights:
-        if weight.value.ndim >= 2:
-            yield from (
-                (weight, value) for kind, value in layouts(weight.value, found.shape) if kind != "reshaped"
-            )
+        if weight.value.ndim < 2:
+            continue
+        key = (*found.shape, axis)
+        values = [value for kind, value in layouts(weight.value, found.shape) if kind != "reshaped"]
+        if key not in weight.some_rows:
+            weight.some_rows[key] = [_some_rows(value, axis) for value in values]
+        yield from ((weight, *each) for each in zip(values, weight.some_rows[key], strict=True))
+
+
+def _some_rows(value: Array, axis: int) -> Floats:
+    """Some output channels, and of these so many elements that they tell one weight from another."""
+    channels = np.moveaxis(value, axis, 0)
+    some = channels[:: max(1, len(channels) // _ROWS)]
+    return _finite(some.reshape(len(some), -1)[:, :_COLUMNS])
 
 
 def _rows(value: Array, axis: int) -> Floats:
     """By output channel; what is not finite counts as zero."""
-    rows = np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1).astype(np.float64)
-    return np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
+    return _finite(np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1))
 
 
-def _likeness(found: Floats, own: Floats) -> float:
-    """Median absolute cosine between the channels of two weights; 1 when all are multiples."""
-    rows = slice(None, None, max(1, len(found) // _ROWS))
-    one, two = found[rows, :_COLUMNS], own[rows, :_COLUMNS]
+def _finite(rows: Array) -> Floats:
+    return np.nan_to_num(rows.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _likeness(found: Floats, others: Floats) -> Floats:
+    """Of each other weight: the median absolute cosine between channels; 1 when all are multiples."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = np.abs((one * two).sum(1)) / np.sqrt(np.square(one).sum(1) * np.square(two).sum(1))
-    finite = cosine[np.isfinite(cosine)]
-    return float(np.median(finite)) if finite.size else 0.0
+        products = np.abs(np.einsum("ij,kij->ki", found, others))
+        cosine = products / np.sqrt(np.square(found).sum(1) * np.einsum("kij,kij->ki", others, others))
+    result = np.asarray(np.median(cosine, axis=1))
+    for place in np.flatnonzero(~np.isfinite(result)):  # a channel of zeros has no direction
+        finite = cosine[place][np.isfinite(cosine[place])]
+        result[place] = np.median(finite) if finite.size else 0.0
+    return result
 
 
 def _choose(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -66,17 +67,40 @@ def likenesses(
 
 def _promising(found: Array, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     """Those whose few first looks are most like the constant: what is far from all is no one's copy."""
-    if len(candidates) <= 2 * _KEPT or found.size < 4 * _GLIMPSE:
+    if len(candidates) <= 2 * _KEPT:
         return candidates
-    where = np.unravel_index(np.random.default_rng(1).integers(0, found.size, _GLIMPSE), found.shape)
-    some = _standard(found[where][None])[0]
-    best = []
-    for candidate in candidates:
+    where = np.unravel_index(_glimpse(found.size), found.shape)
+    views: list[Floats] = []
+    owners: list[int] = []
+    for number, candidate in enumerate(candidates):
         if found.shape not in candidate.glimpses:
-            views = [value[where] for _, value in layouts(candidate.value, found.shape)]
-            candidate.glimpses[found.shape] = _standard(np.array(views).reshape(-1, _GLIMPSE))
-        best.append(np.abs(candidate.glimpses[found.shape] @ some).max(initial=0.0))
-    return [candidates[int(i)] for i in np.argsort(best)[::-1][:_KEPT]]
+            few = [value[where] for _, value in layouts(candidate.value, found.shape)]
+            candidate.glimpses[found.shape] = np.array(few, dtype=np.float64).reshape(len(few), -1)
+        views.append(candidate.glimpses[found.shape])
+        owners += [number] * len(views[-1])
+    likely = _at_a_glimpse(found[where].astype(np.float64), np.concatenate(views))
+    kept: dict[int, None] = {}
+    for row in np.argsort(likely, kind="stable")[::-1]:
+        kept.setdefault(owners[row])
+        if len(kept) == _KEPT:
+            break
+    return [candidates[number] for number in kept]
+
+
+def _at_a_glimpse(few: Floats, views: Floats) -> Floats:
+    """How like each row is: the share of equal elements, or the correlation where that is more."""
+    sizes = np.sqrt(np.mean(np.square(views), axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        equal = np.abs(views - few) <= 4 * RELATIVE * (np.abs(views) + sizes)
+    return np.asarray(np.maximum(equal.mean(1), np.abs(_standard(views) @ _standard(few[None])[0])))
+
+
+@lru_cache(maxsize=64)
+def _glimpse(size: int) -> npt.NDArray[np.int64]:
+    """Positions of a few elements: all of a small tensor."""
+    if size <= 4 * _GLIMPSE:
+        return np.arange(size)
+    return np.random.default_rng(1).integers(0, size, _GLIMPSE)
 
 
 def _standard(rows: Array) -> Floats:
@@ -176,6 +200,7 @@ def _compare(found: Floats, expected: Floats, significant: float) -> tuple[float
     return share, abs(r) if deviations >= significant else 0.0
 
 
+@lru_cache(maxsize=64)
 def _sample(size: int) -> npt.NDArray[np.int64]:
     """Positions of elements: all of a small tensor."""
     if size <= _SAMPLE:

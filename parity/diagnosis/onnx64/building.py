@@ -149,16 +149,11 @@ def _filled_in(proto: NodeProto, bound: Mapping[str, AttributeProto] | None) -> 
     return filled
 
 
-def _reads(node: Node) -> set[str]:
-    reads = {name for name in node.inputs if name}
-    return reads.union(*(body.captured for body in node.bodies.values()))
-
-
 def _captured(nodes: Sequence[Node], outputs: Iterable[str], local: set[str]) -> frozenset[str]:
     captured: set[str] = set()
     known = set(local)
     for node in nodes:
-        captured |= _reads(node) - known
+        captured |= node.reads - known
         known.update(node.outputs)
     return frozenset(captured | (set(outputs) - known))
 
@@ -166,7 +161,7 @@ def _captured(nodes: Sequence[Node], outputs: Iterable[str], local: set[str]) ->
 def _with_lifetimes(nodes: Sequence[Node], outputs: Iterable[str]) -> tuple[Node, ...]:
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        for name in _reads(node) | {name for name in node.outputs if name}:
+        for name in node.reads | {name for name in node.outputs if name}:
             last[name] = index
     kept = set(outputs)
     dying: list[list[str]] = [[] for _ in nodes]

@@ -16,6 +16,7 @@ from parity.diagnosis.onnx64.constants import element_types, load, native_float,
 from parity.diagnosis.onnx64.execution import Executor, Observer
 from parity.diagnosis.onnx64.expansion import Expansions
 from parity.diagnosis.onnx64.program import Node, Setting, own_name
+from parity.diagnosis.onnx64.recalling import Memory, Note, run_recalling
 from parity.diagnosis.onnx64.values import Value, as_array, first_unknown, hold, tensor_like
 from parity.worker.problems import Unable
 
@@ -63,6 +64,8 @@ class Graph64:
         except (OSError, ValueError, TypeError, ValidationError, RecursionError) as error:
             raise Unable("onnx", f"the model can't be prepared: {error}") from error
         self._expanded = Expansions(self._builder)
+        functions = b"".join(each.SerializeToString(deterministic=True) for each in light.functions)
+        self._salt = f"{self.native} {device} ".encode() + functions
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -74,13 +77,20 @@ class Graph64:
         """The graph's initializers, raised to float64; not to be changed."""
         return self._program.constants
 
-    def run(self, inputs: Mapping[str, object], observe: Observer | None = None) -> Evaluation:
+    def run(
+        self,
+        inputs: Mapping[str, object],
+        observe: Observer | None = None,
+        memory: Memory[Note] | None = None,
+    ) -> Evaluation:
         """Evaluates the graph once.
 
         Args:
             inputs: arrays, tensors or sequences of them by name; floats of any width are raised.
             observe: called after every node of the file, in the order of evaluation, in subgraphs and
                 model-local functions too. Values that it does not keep are freed after their last use.
+            memory: of an earlier evaluation, whose values are taken where they are the same, or a new one to
+                be filled.
 
         Raises:
             Unable: ``input``; one is missing, or the graph has no input of that name.
@@ -89,7 +99,11 @@ class Graph64:
         device = self._setting.device
         given = {name: hold(value, device) for name, value in inputs.items()}
         with torch.no_grad():
-            results = Executor(device, self._expanded, observe).graph(self._program, given)
+            executor = Executor(device, self._expanded, observe)
+            if memory is None:
+                results = executor.graph(self._program, given)
+            else:
+                results = run_recalling(executor, self._program, given, memory, self._salt)
         outputs: dict[str, Array | list[Array] | None] = {}
         unknown: dict[str, str] = {}
         for name, value in zip(self._program.outputs, results, strict=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 import torch
@@ -25,20 +25,23 @@ class Step:
         inputs: its inputs in order, raised to float64; `None` where one is omitted.
         outputs: its results by name. A loop's body gives the same names again in each iteration. An observer
             may replace a result: what comes after computes with that.
+        keys: of values in the main graph by name, where the evaluation recalls those of another one. Then
+            inputs and outputs that nothing needs any more may be missing.
     """
 
     node: Node
     inputs: tuple[Value, ...]
     outputs: dict[str, Value]
+    keys: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Observer = Callable[[Step], None]
 
 
-class _Scope:
+class Scope:
     """Names that a node can read: its own graph's, then those around it."""
 
-    def __init__(self, program: Program, values: dict[str, Value], around: _Scope | None) -> None:
+    def __init__(self, program: Program, values: dict[str, Value], around: Scope | None = None) -> None:
         self.values = values
         self._constants = program.constants
         self._around = around
@@ -52,6 +55,11 @@ class _Scope:
             return self._constants[name]
         return self._around.read(name) if self._around else Unknown(f"nothing in the graph defines {name!r}")
 
+    def forget(self, node: Node) -> None:
+        """Frees what nothing reads after this node."""
+        for name in node.dying:
+            self.values.pop(name, None)
+
 
 class Executor:
     """One evaluation: walks programs, dispatches nodes, frees values, tells the observer."""
@@ -61,26 +69,35 @@ class Executor:
         self._expansions = expansions
         self._observe = observe
 
-    def graph(self, program: Program, values: dict[str, Value], around: _Scope | None = None) -> list[Value]:
+    def graph(self, program: Program, values: dict[str, Value], around: Scope | None = None) -> list[Value]:
         """Runs a body over named values, which it frees as it goes."""
-        scope = _Scope(program, values, around)
+        scope = Scope(program, values, around)
         for node in program.nodes:
-            inputs = tuple(scope.read(name) for name in node.inputs)
-            results = self.node(node, inputs, scope)
-            outputs = {name: value for name, value in zip(node.outputs, results, strict=False) if name}
-            if self._observe is not None:
-                self._observe(Step(node, inputs, outputs))
-            values.update(outputs)
-            for name in node.dying:
-                values.pop(name, None)
+            self.advance(scope, node)
+            scope.forget(node)
         return [scope.read(name) for name in program.outputs]
 
-    def _call(self, program: Program, inputs: Sequence[Value], around: _Scope | None = None) -> list[Value]:
+    def advance(self, scope: Scope, node: Node, keys: Mapping[str, bytes] | None = None) -> None:
+        """Runs the next node of a body; `keys` are handed to the observer."""
+        results = self.node(node, tuple(scope.read(name) for name in node.inputs), scope)
+        outputs = {name: value for name, value in zip(node.outputs, results, strict=False) if name}
+        self.tell(scope, node, outputs, keys)
+
+    def tell(
+        self, scope: Scope, node: Node, outputs: dict[str, Value], keys: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Shows the observer a node with its results, and goes on with these."""
+        if self._observe is not None:
+            inputs = tuple(scope.read(name) for name in node.inputs)
+            self._observe(Step(node, inputs, outputs, keys or {}))
+        scope.values.update(outputs)
+
+    def _call(self, program: Program, inputs: Sequence[Value], around: Scope | None = None) -> list[Value]:
         # A caller may leave out inputs at the end of the list.
         values = dict.fromkeys(program.inputs) | dict(zip(program.inputs, inputs, strict=False))
         return self.graph(program, values, around)
 
-    def node(self, node: Node, inputs: tuple[Value, ...], around: _Scope | None = None) -> Sequence[Value]:
+    def node(self, node: Node, inputs: tuple[Value, ...], around: Scope | None = None) -> Sequence[Value]:
         """One result for each output; unknown where the node, or what it depends on, can't be evaluated."""
         try:
             if node.function is not None:

@@ -85,6 +85,12 @@ class Node:
         value = self.attributes.get(name)
         return None if value is None else list(value)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names that it needs: inputs, and what its subgraphs take from around them."""
+        captured = (body.captured for body in self.bodies.values())
+        return frozenset(name for name in self.inputs if name).union(*captured)
+
     def wants(self, index: int) -> bool:
         """Whether its output number `index` is used."""
         return index < len(self.outputs) and bool(self.outputs[index])

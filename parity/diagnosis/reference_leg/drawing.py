@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.diagnosis.torch64.arguments import random_devices, random_generators
-from parity.diagnosis.torch64.places import ModuleStack, source_line
+from parity.diagnosis.torch64.places import ModuleStack, hookable, source_line
 
 from .shadow import START
 
@@ -63,7 +63,7 @@ def noting_train_mode(
                 child.training = False
 
     with ExitStack() as hooks:
-        for child in module.modules():
+        for child in hookable(module):
             hooks.callback(child.register_forward_pre_hook(note, prepend=True).remove)
             hooks.callback(child.register_forward_hook(note).remove)
         try:

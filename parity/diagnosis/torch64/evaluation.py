@@ -34,11 +34,13 @@ class Result64:
         outputs: by path, as `parity.worker.flattening.flatten` names them; every floating tensor is float64.
         native: the floating dtype that the module computes in of its own.
         random_ops: operators that drew random numbers, in the order of their first call.
+        autocast: whether the forward computes anything under autocast, which is off here.
     """
 
     outputs: dict[str, Leaf]
     native: torch.dtype
     random_ops: tuple[str, ...]
+    autocast: bool
 
 
 def evaluate64(
@@ -80,10 +82,11 @@ def evaluate64(
         raising = Raising(native, loan, stack, observe, decompositions or {})
         if observe is not None:  # at the sight of a hook, some layers leave their fused path
             cleanup.enter_context(stack.following())
-        with raising, Appearing(native, loan):
+        appearing = Appearing(native, loan)
+        with raising, appearing:
             result = _forward(module, args, kwargs, raising)
         outputs = {path: _settled(path, leaf) for path, leaf in flatten(result).items()}
-    return Result64(outputs, native, tuple(raising.random_ops))
+    return Result64(outputs, native, tuple(raising.random_ops), appearing.autocast)
 
 
 def _borrow(module: nn.Module, inputs: list[Tensor], cleanup: ExitStack) -> Loan:

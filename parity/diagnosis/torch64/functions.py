@@ -44,6 +44,7 @@ class Appearing(TorchFunctionMode):
     def __init__(self, native: torch.dtype, loan: Loan) -> None:
         super().__init__()
         self.native, self.loan = native, loan
+        self.autocast = False  # whether the forward turned it on anywhere
         self._others = WeakTensorKeyDictionary()  # dtypes that tensors claim where it is not the native one
         for tensor, dtype in loan.own_dtypes():
             self._claim(tensor, dtype)
@@ -72,6 +73,7 @@ class Appearing(TorchFunctionMode):
             return self.claimed(args[0])
         if not torch._C._is_any_autocast_enabled():
             return self._call(func, args, kwargs)
+        self.autocast = True
         with torch._C._DisableAutocast():
             return self._call(func, args, kwargs)
 

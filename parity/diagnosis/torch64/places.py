@@ -43,7 +43,7 @@ class ModuleStack:
         first.
         """
         with ExitStack() as hooks:
-            for module in self._root.modules():
+            for module in hookable(self._root):
                 enter = module.register_forward_pre_hook(self._enter, prepend=True)
                 hooks.callback(enter.remove)
                 leave = module.register_forward_hook(self._leave, always_call=True)
@@ -55,6 +55,11 @@ class ModuleStack:
 
     def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
         self._stack.pop()
+
+
+def hookable(root: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a tree that take hooks. What TorchScript runs takes none: it counts as one module."""
+    return (module for module in root.modules() if not isinstance(module, torch.jit.ScriptModule))
 
 
 def source_line(start: str = _START) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from parity.diagnosis.onnx64 import Evaluation, Graph64, Step, Value
+from parity.diagnosis.onnx64 import Evaluation, Graph64, Memory, Step, Value
 
 from .sketches import Sketch, sketch
 from .trace import Trace, TracedOp, TracedTensor
@@ -16,24 +16,27 @@ from .trace import Trace, TracedOp, TracedTensor
 _RESHAPING = frozenset(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"])
 
 
-def trace_graph(graph: Graph64, feeds: Mapping[str, object]) -> tuple[Evaluation, Trace]:
+def trace_graph(
+    graph: Graph64, feeds: Mapping[str, object], memory: Memory[Sketch] | None = None
+) -> tuple[Evaluation, Trace]:
     """Evaluates a graph once and traces the nodes of its main graph.
 
     A call of a function and a node with control flow are one operator each: what runs inside is not traced.
+    A `memory`, as `Graph64.run` takes it, has sketches for its notes.
 
     Raises:
         parity.worker.problems.Unable: as `Graph64.run`.
     """
-    recorder = _Recorder(graph.inputs)
+    recorder = _Recorder(graph.inputs, {} if memory is None else memory.notes)
     for name, value in feeds.items():
         recorder.add(name, value, constant=False)
-    evaluation = graph.run(feeds, recorder.see)
+    evaluation = graph.run(feeds, recorder.see, memory)
     return evaluation, recorder.trace((*evaluation.outputs, *evaluation.unknown))
 
 
 class _Recorder:
-    def __init__(self, inputs: tuple[str, ...]) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: tuple[str, ...], notes: dict[bytes, Sketch]) -> None:
+        self._inputs, self._notes = inputs, notes
         self._tensors: list[TracedTensor] = []
         self._ops: list[TracedOp] = []
         self._index: dict[str, int] = {}
@@ -44,28 +47,39 @@ class _Recorder:
         if node.scope:
             return
         inputs = tuple(
-            self._known(name, value) if name else None
+            self._known(name, value, step.keys.get(name)) if name else None
             for name, value in zip(node.inputs, step.inputs, strict=False)
         )
         read = [self._tensors[index] for index in inputs if index is not None]
         constant = all(tensor.constant for tensor in read) and not _captures(node.bodies)
         kept = read[0].sketch if node.op in _RESHAPING and read else None
+        number = len(self._ops)
         outputs = tuple(
-            self.add(name, step.outputs.get(name), constant=constant, op=len(self._ops), like=kept)
+            self._add(name, self._noted(step.outputs.get(name), step.keys.get(name), kept), constant, number)
             if name
             else None
             for name in node.outputs
         )
         label = node.proto.name or next((name for name in node.outputs if name), "")
-        self._ops.append(TracedOp(len(self._ops), node.op, label, inputs, outputs))
+        self._ops.append(TracedOp(number, node.op, label, inputs, outputs))
 
-    def add(
-        self, name: str, value: object, *, constant: bool, op: int | None = None, like: Sketch | None = None
-    ) -> int:
-        """A new tensor; its index."""
+    def add(self, name: str, value: object, *, constant: bool, key: bytes | None = None) -> int:
+        """A new tensor that no operator gave; its index."""
+        return self._add(name, self._noted(value, key, None), constant, None)
+
+    def _add(self, name: str, taken: Sketch | None, constant: bool, op: int | None) -> int:
         index = self._index[name] = len(self._tensors)
-        self._tensors.append(TracedTensor(index, name, _sketched(value, like), op, constant))
+        self._tensors.append(TracedTensor(index, name, taken, op, constant))
         return index
+
+    def _noted(self, value: object, key: bytes | None, like: Sketch | None) -> Sketch | None:
+        """A value's sketch, which the same one may have had in an earlier evaluation."""
+        if key is not None and key in self._notes:
+            return self._notes[key]
+        taken = _sketched(value, like)
+        if key is not None and taken is not None:
+            self._notes[key] = taken
+        return taken
 
     def trace(self, outputs: tuple[str, ...]) -> Trace:
         """What was seen."""
@@ -76,11 +90,11 @@ class _Recorder:
             {name: self._index[name] for name in outputs if name in self._index},
         )
 
-    def _known(self, name: str, value: Value) -> int:
+    def _known(self, name: str, value: Value, key: bytes | None) -> int:
         """The index of an operand; an initializer is seen here first."""
         if name in self._index:
             return self._index[name]
-        return self.add(name, value, constant=True)
+        return self.add(name, value, constant=True, key=key)
 
 
 def _captures(bodies: Mapping[str, object]) -> bool:

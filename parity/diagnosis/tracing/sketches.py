@@ -20,6 +20,7 @@ from parity.records.diagnosis import Statistics
 _WHOLE = 4096  # elements up to which a tensor is kept
 _BLOCKS = 2048  # of a larger one
 _PROJECTIONS = 2
+_PIECE = 1 << 15  # elements that a core's cache holds
 _LIMIT = float(torch.finfo(torch.float32).max)
 _COMPRESSED = 1e6  # greatest value above which all are compressed: else a mask of finfo.min hides the rest
 
@@ -113,6 +114,12 @@ def sketch(tensor: Tensor) -> Sketch:
 
 
 def _of_flat(flat: Tensor, shape: tuple[int, ...], is_float: bool) -> Sketch:
+    if flat.numel() > _PIECE and flat.device.type == "cpu":
+        low, high, mean, rms, projections = _in_one_pass(flat)
+        if max(-low, high) <= _COMPRESSED:  # not of NaN
+            std = max(rms**2 - mean**2, 0.0) ** 0.5
+            statistics = Statistics(minimum=low, maximum=high, mean=mean, std=std)
+            return Sketch(shape, is_float, statistics, rms, None, projections, (mean, rms, low, high))
     if flat.numel() == 0:
         nothing = Statistics(minimum=0.0, maximum=0.0, mean=0.0, std=0.0)
         return Sketch(shape, is_float, nothing, 0.0, flat.cpu(), None, (0.0,) * 4)
@@ -143,6 +150,34 @@ def _of_flat(flat: Tensor, shape: tuple[int, ...], is_float: bool) -> Sketch:
         None if whole is not None else _project(held),
         (mean, rms_raw, low, high) if held is flat else _moments(held, rms_raw),
     )
+
+
+def _in_one_pass(flat: Tensor) -> tuple[float, float, float, float, Tensor]:
+    """Least, greatest, mean, root mean square and projections, piece by piece: memory is read once.
+
+    Where there are elements that are no numbers, neither are the least and the greatest.
+    """
+    block = -(-flat.numel() // _BLOCKS)
+    signs = _signs(block)
+    columns = signs.t().contiguous()  # a product with each is faster than one with both
+    whole = flat.numel() // block * block
+    parts: list[Tensor] = []
+    bounds: list[Tensor] = []
+    sums: list[Tensor] = []
+    squares: list[Tensor] = []
+    for start in range(0, flat.numel(), step := max(1, _PIECE // block) * block):
+        piece = flat[start : start + step]
+        bounds += piece.aminmax()
+        sums.append(piece.sum())
+        squares.append(piece.dot(piece))
+        full = piece[: max(0, whole - start)]
+        parts.append(torch.stack([full.view(-1, block).mv(each) for each in columns], 1))
+    if whole < flat.numel():
+        parts.append((flat[whole:] @ signs[: flat.numel() - whole]).unsqueeze(0))
+    low, high = torch.stack(bounds).aminmax()
+    mean = float(torch.stack(sums).sum()) / flat.numel()
+    rms = (float(torch.stack(squares).sum()) / flat.numel()) ** 0.5
+    return float(low), float(high), mean, rms, torch.cat(parts)
 
 
 def _settled(flat: Tensor, compressed: bool) -> tuple[Tensor, float]:

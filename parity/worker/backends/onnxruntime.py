@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from parity.records.jobs import Numerics, OnnxRuntimeOptions
+from msgspec.structs import replace
+
+from parity.records.jobs import MODEL, Numerics, OnnxRuntimeOptions
 from parity.records.outcomes import Setting
-from parity.worker.backends.onnxruntime_errors import explain, explained
+from parity.records.placement import Crossings, Placement
+from parity.worker.backends.onnxruntime_errors import explained
+from parity.worker.backends.onnxruntime_loading import NotLoaded, check_loaded, prove
 from parity.worker.backends.onnxruntime_options import (
+    CPU,
+    CUDA,
+    TENSORRT,
     check_provider_options,
     check_session_config,
-    provider_options,
+    provider_of,
+    providers,
     session_options,
     settings_of,
 )
+from parity.worker.backends.onnxruntime_saving import divided_graph, save_to
+from parity.worker.backends.onnxruntime_script import session_script
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.onnx_files import read_signature
+from parity.worker.placement import assigned_nodes, crossings_of, placement_of
 from parity.worker.problems import Unable
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_PACKAGES = {
+    CUDA: "onnxruntime-gpu",
+    TENSORRT: "onnxruntime-gpu",
+    "OpenVINOExecutionProvider": "onnxruntime-openvino",
+}
+_FIXES = {
+    CUDA: "install the NVIDIA driver, and the CUDA and cuDNN that this onnxruntime-gpu is for",
+    TENSORRT: "install the NVIDIA driver, and the CUDA and TensorRT that this onnxruntime-gpu is for",
+}
 
 
 class OnnxRuntime:
@@ -37,25 +55,58 @@ class OnnxRuntime:
         self._kind, self._index = _parse(device)
         self.device = "cpu" if self._kind == "cpu" else f"cuda:{self._index}"
         self._numerics, self._options = numerics, options
-        self.provider = CUDA if self._kind == "cuda" else CPU
+        self.provider = provider_of(self._kind, options)
         self._ort = _import_onnxruntime()
         check_session_config(options.session_config)
-        self._provider_options, self.notes = provider_options(self._kind, self._index, numerics, options)
-        if self.provider == CUDA:
-            self._prove_cuda()
+        self._providers, self.notes = providers(self._kind, self._index, numerics, options)
+        if self.provider != CPU:
+            self._prove()
 
-    def open(self, path: str) -> Session:
-        """A session on the file, with its external data.
+    def open(self, path: str, component: str = MODEL, save_in: str | None = None) -> Session:
+        """A session on the file, with its external data, which ONNX Runtime reads by itself.
+
+        Args:
+            path: of the ONNX file.
+            component: whose it is.
+            save_in: folder where the graph is kept as ONNX Runtime has optimized it; None: nowhere.
 
         Raises:
             Unable: ``onnx`` when the file can't be run, ``device`` when the provider did not load,
                 ``specification`` when it did not take an option over.
         """
         inputs, outputs = read_signature(path)
+        options = self._session_options()
+        if save_in is not None:
+            save_to(options, save_in, component, path)
         with explained("load", path):
-            native = self._create(path)
+            native = self._ort.InferenceSession(path, options, self._providers, enable_fallback=0)
         self._check_provider(native)
-        return Session(native, path, inputs, outputs, (self._kind, self._index))
+        placement = placement_of(native, component, self.provider)
+        return Session(native, path, inputs, outputs, (self._kind, self._index), placement)
+
+    def optimize(self, path: str, folder: str) -> str:
+        """The path of the graph that a session on this file runs, written into a folder.
+
+        Raises:
+            Unable: ``onnx``; ONNX Runtime can't write it, as it is for one that a provider has compiled.
+        """
+        options = self._session_options()
+        target = save_to(options, folder, "optimized", path)
+        with explained("optimize", path):
+            self._ort.InferenceSession(path, options, self._providers, enable_fallback=0)
+        return target
+
+    def placement(self, session: Session, shapes: Mapping[str, tuple[int, ...]], input_set: str) -> Placement:
+        """A session's placement, with what crosses between providers in a run on inputs of these shapes."""
+        if not session.placement.elsewhere:
+            return session.placement
+        try:
+            graph = divided_graph(self._ort, session.path, self._session_options())
+            crossings = crossings_of(graph, assigned_nodes(session.native), shapes, input_set)
+        except Exception as error:  # noqa: BLE001 - a figure beside the comparison, which stands without it
+            why = f"{type(error).__name__}: {error}"
+            crossings = Crossings(input_set=input_set, count=0, bytes=0, unknown=why)
+        return replace(session.placement, crossings=crossings)
 
     def settings(self, session: Session) -> dict[str, Setting]:
         """The settings in force, as the session itself reports them."""
@@ -85,53 +136,56 @@ class OnnxRuntime:
 
         return torch.cuda.get_device_name(self._index) if torch.cuda.is_available() else self.device
 
-    def _create(self, model: str | bytes) -> Any:
-        providers: list[Any] = [(self.provider, self._provider_options)]
-        if self.provider != CPU:
-            providers.append(CPU)  # for the nodes that the device's provider has no kernel for
-        # Without enable_fallback=0, a provider that fails is replaced by the CPU with a printed line.
-        return self._ort.InferenceSession(
-            model, session_options(self._ort, self._numerics, self._options), providers, enable_fallback=0
-        )
+    @property
+    def script(self) -> tuple[str, ...]:
+        """Lines of Python that set the options and providers of the sessions."""
+        return session_script(self._providers, self._numerics, self._options)
 
-    def _prove_cuda(self) -> None:
-        """Opens a session on a model of one node, because a provider can be listed and yet not load."""
+    def _session_options(self) -> Any:
+        return session_options(self._ort, self._numerics, self._options)
+
+    def _prove(self) -> None:
+        """A provider can be listed and yet not load."""
         available = self._ort.get_available_providers()
         if self.provider not in available:
             raise Unable(
                 "device",
                 f"onnxruntime {self._ort.__version__} ({self._ort.get_device()} build) has no "
                 f"{self.provider}, which {self.device} needs; available: {', '.join(available)}",
-                fix="install onnxruntime-gpu in the place of onnxruntime",
+                fix=f"install {_PACKAGES.get(self.provider, 'a build with it')} in the place of onnxruntime",
             )
-        # PyTorch brings CUDA and cuDNN along; once it has loaded them, ONNX Runtime finds them.
-        import torch  # noqa: F401
+        options = self._session_options()
 
-        self._ort.preload_dlls()  # those that came in packages of their own
+        def create(model: bytes) -> Any:
+            # Without enable_fallback=0, a provider that fails is replaced by the CPU with a printed line.
+            return self._ort.InferenceSession(model, options, self._providers, enable_fallback=0)
+
         try:
-            native = self._create(one_node())
-        except Exception as error:
-            problem, _ = explain(error)
-            if "provider option" in problem.lower():
-                raise Unable("specification", problem, fix="see onnxruntime.provider_options") from error
-            raise Unable(
-                "device",
-                f"{self.provider} can't be used on {self.device}: {problem}",
-                fix="check that the device exists (nvidia-smi) and is free",
-                detail=str(error),
-            ) from error
-        self._check_provider(native)
+            native = prove(self._ort, self.provider, create)
+        except NotLoaded as error:
+            if "option" in error.reason.lower() and self._options.provider_options:
+                fix = "see onnxruntime.provider_options"
+                raise Unable("specification", error.reason, fix=fix, detail=error.detail) from error
+            raise self._not_loaded(error) from error
+        self.notes += self._check_options(native)
 
     def _check_provider(self, native: Any) -> None:
-        if self.provider not in native.get_providers():
-            reason = why_not_loaded(self.provider, Path(self._ort.__file__).parent / "capi")
-            raise Unable(
-                "device",
-                f"{self.provider} did not load, and ONNX Runtime would use "
-                f"{', '.join(native.get_providers())} instead: {reason}",
-                fix="install the NVIDIA driver, and the CUDA and cuDNN that this onnxruntime-gpu is for",
-            )
-        check_provider_options(native, self.provider, self._options.provider_options)
+        try:
+            check_loaded(self._ort, self.provider, native)
+        except NotLoaded as error:
+            raise self._not_loaded(error) from error
+        self._check_options(native)
+
+    def _check_options(self, native: Any) -> tuple[str, ...]:
+        return check_provider_options(native, self.provider, self._options.provider_options)
+
+    def _not_loaded(self, error: NotLoaded) -> Unable:
+        return Unable(
+            "device",
+            f"{self.provider} did not load on {self.device}: {error.reason}",
+            fix=_FIXES.get(self.provider, "install what the provider needs; `parity doctor` tries it again"),
+            detail=error.detail,
+        )
 
 
 def _parse(device: str) -> tuple[str, int]:
@@ -168,27 +222,3 @@ def _installed() -> str:
         except PackageNotFoundError:
             continue
     return " and ".join(found) or "no onnxruntime"
-
-
-def one_node() -> bytes:
-    """A model that every provider can run, to see whether one loads: x (1) -> Relu -> y (1), float32."""
-    from onnx import TensorProto, helper
-
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
-    # Old versions, so that every supported ONNX Runtime takes them.
-    opset = helper.make_opsetid("", 17)
-    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
-
-
-def why_not_loaded(provider: str, folder: Path) -> str:
-    """The dynamic loader's own words on a provider's library in `folder`: it names what is missing."""
-    stem = f"onnxruntime_providers_{provider.removesuffix('ExecutionProvider').lower()}"
-    libraries = sorted(folder.glob(f"*{stem}.*"))
-    if not libraries:
-        return f"this build has no library {stem}"
-    try:
-        ctypes.CDLL(str(libraries[0]))
-    except OSError as error:
-        return str(error)
-    return f"{libraries[0].name} loads, but no device answered; ONNX Runtime's reason is in the worker's log"

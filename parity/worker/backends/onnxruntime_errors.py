@@ -13,7 +13,7 @@ _NODE = re.compile(r"while running (\S+) node\. Name:'([^']*)' Status Message: (
 _PLACE = re.compile(r"(?:^|(?<=\s))/?\S+\.(?:cc|h|cu|cpp):\d+ [^()]*\((?:[^()]|\([^()]*\))*\)(?: const)?\s*")
 _FIXES = {
     r"not a registered function/op|No opset import for domain": (
-        "the model has an operator that this ONNX Runtime lacks, and custom_ops is not supported yet"
+        "this ONNX Runtime lacks the operator: name its library under onnxruntime.custom_ops"
     ),
     r"Could not find an implementation": (
         "the execution provider has no kernel for this operator, opset and dtype: try another opset"

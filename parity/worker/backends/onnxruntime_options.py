@@ -1,7 +1,7 @@
 """Settings of ONNX Runtime: from the specification's names to sessions, and read back from them.
 
 ONNX Runtime ignores a session configuration entry that it does not know, and the CPU provider ignores
-options altogether. Here, both are errors.
+options altogether. Here, both are errors. Options of other providers are theirs to refuse, in their words.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 
 from parity.records.jobs import Numerics, OnnxRuntimeOptions, Optimization
 from parity.records.outcomes import Setting
+from parity.worker.backends.onnxruntime_errors import explain
+from parity.worker.placement import RECORDING
 from parity.worker.problems import Unable
 
-_LEVELS: dict[Optimization, str] = {
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+LEVELS: dict[Optimization, str] = {
     "disable_all": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -65,21 +68,50 @@ def session_options(ort: Any, numerics: Numerics, options: OnnxRuntimeOptions) -
         made.graph_optimization_level = _level(ort, optimization)
     if numerics.deterministic_compute is not None:
         made.use_deterministic_compute = numerics.deterministic_compute
-    for key, value in options.session_config.items():
+    for key, value in {RECORDING: "1", **options.session_config}.items():
         made.add_session_config_entry(key, value)
+    for library in options.custom_ops:
+        _register(made, library)
     return made
+
+
+def provider_of(kind: str, options: OnnxRuntimeOptions) -> str:
+    """The execution provider that is asked for: the specification's, or the device's own."""
+    return options.provider or (CUDA if kind == "cuda" else CPU)
+
+
+def providers(
+    kind: str, index: int, numerics: Numerics, options: OnnxRuntimeOptions
+) -> tuple[list[tuple[str, dict[str, str]]], tuple[str, ...]]:
+    """What a session is opened with: the requested provider and its options first, the CPU provider last.
+
+    Returns:
+        Providers with their options, and notes on options that have no meaning on this device.
+
+    Raises:
+        Unable: ``specification``; no provider knows an option, or it contradicts the device.
+    """
+    provider = provider_of(kind, options)
+    chosen, notes = provider_options(kind, index, numerics, options)
+    if provider == CPU:
+        return [(CPU, chosen)], notes
+    # For the nodes that the requested provider has no kernel for: the next best, then the CPU.
+    next_best = [(CUDA, {"device_id": str(index)})] if provider == TENSORRT else []
+    return [(provider, chosen), *next_best, (CPU, {})], notes
 
 
 def provider_options(
     kind: str, index: int, numerics: Numerics, options: OnnxRuntimeOptions
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Options of the device's provider, and notes on those that have no meaning on this device.
+    """Options of the requested provider, and notes on those that have no meaning on this device.
 
     Raises:
         Unable: ``specification``; no provider knows the option, or it contradicts the device.
     """
-    asked = options.provider_options
-    if kind == "cpu":
+    asked, provider = options.provider_options, provider_of(kind, options)
+    if provider not in (CPU, CUDA, TENSORRT):
+        return dict(asked), ()
+    if provider == CPU:
         for name in asked:
             if name not in _CUDA_OPTIONS:
                 raise _unknown_option(name, "no supported execution provider has an option")
@@ -91,6 +123,8 @@ def provider_options(
             f"onnxruntime.provider_options.device_id is {asked['device_id']}, the device is cuda:{index}",
             fix="leave device_id out: the device decides it",
         )
+    if provider == TENSORRT:
+        return {**asked, "device_id": str(index)}, ()
     switches = {"use_tf32": numerics.tf32, "do_copy_in_default_stream": numerics.do_copy_in_default_stream}
     chosen = {name: str(int(on)) for name, on in switches.items() if on is not None}
     if numerics.arena_extend_strategy is not None:
@@ -100,12 +134,21 @@ def provider_options(
     return {**chosen, **asked, "device_id": str(index)}, ()
 
 
-def check_provider_options(native: Any, provider: str, asked: dict[str, str]) -> None:
-    """Raises `Unable` unless the session's provider reports every option that was asked of it."""
+def check_provider_options(native: Any, provider: str, asked: dict[str, str]) -> tuple[str, ...]:
+    """Raises `Unable` unless the session's provider reports every option that was asked of it.
+
+    Returns:
+        A note where the provider reports no options at all, so that nobody can tell.
+    """
+    if provider == CPU or not asked:
+        return ()
     reported = native.get_provider_options()[provider]
+    if not reported:
+        return (f"{provider} does not report its options; asked of it: {', '.join(sorted(asked))}",)
     for name in asked:
-        if name not in reported and provider != "CPUExecutionProvider":
+        if name not in reported:
             raise _unknown_option(name, f"{provider} has no option")
+    return ()
 
 
 def check_session_config(entries: dict[str, str]) -> None:
@@ -126,7 +169,7 @@ def check_session_config(entries: dict[str, str]) -> None:
 def settings_of(native: Any, session_config: dict[str, str]) -> dict[str, Setting]:
     """The settings in force, as the session reports them."""
     options = native.get_session_options()
-    names = {level: name for name, level in _LEVELS.items()}
+    names = {level: name for name, level in LEVELS.items()}
     level = options.graph_optimization_level.name
     settings: dict[str, Setting] = {
         "optimization": names.get(level, level),
@@ -142,8 +185,27 @@ def settings_of(native: Any, session_config: dict[str, str]) -> dict[str, Settin
     return settings
 
 
+def _register(options: Any, library: str) -> None:
+    if not Path(library).is_file():
+        raise Unable(
+            "specification",
+            f"there is no library of custom operators {library}",
+            fix="see onnxruntime.custom_ops; paths are relative to the specification",
+        )
+    try:
+        options.register_custom_ops_library(library)
+    except Exception as error:
+        problem, _ = explain(error)
+        raise Unable(
+            "onnx",
+            f"ONNX Runtime can't load the custom operators of {library}: {problem}",
+            fix="build the library for this onnxruntime and machine; it must export RegisterCustomOps",
+            detail=str(error),
+        ) from error
+
+
 def _level(ort: Any, optimization: Optimization) -> Any:
-    level = getattr(ort.GraphOptimizationLevel, _LEVELS[optimization], None)
+    level = getattr(ort.GraphOptimizationLevel, LEVELS[optimization], None)
     if level is None:
         raise Unable(
             "specification",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from parity.artifacts import Array, dtype_name
+from parity.records.placement import Placement
 from parity.records.tensors import ValueInfo
 from parity.worker import onnx_files
+from parity.worker.backends.onnxruntime_collections import leaves
 from parity.worker.backends.onnxruntime_errors import explained
 from parity.worker.backends.onnxruntime_values import to_numpy, to_ort, to_torch
 from parity.worker.problems import Unable
@@ -24,6 +24,8 @@ _HOST: Device = ("cpu", 0)
 class Session:
     """A session on the file at `path`; `inputs` and `outputs` are what the file declares, in its order.
 
+    `placement` says which execution provider runs each node.
+
     Every run raises `Unable`: ``specification`` for an input of another dtype or shape than declared,
     ``onnx`` when ONNX Runtime fails.
     """
@@ -35,16 +37,27 @@ class Session:
         inputs: tuple[ValueInfo, ...],
         outputs: tuple[ValueInfo, ...],
         device: Device,
+        placement: Placement,
     ) -> None:
         self.native, self.path, self.inputs, self.outputs = native, path, inputs, outputs
-        self._device = device
+        self.placement = placement
+        self.casts_inputs = False  # whether floats are rounded to the declared dtype before they are given
+        self.device = self._device = device
         self._names = [output.name for output in outputs]
-        kinds = [node.type for node in (*native.get_inputs(), *native.get_outputs())]
+        found = [node.type for node in native.get_outputs()]
+        kinds = [node.type for node in native.get_inputs()]
+        # What the file does not say is taken for a tensor.
+        kinds += [kind for kind, value in zip(found, outputs, strict=True) if value.form == "tensor"]
         if strange := [kind for kind in kinds if not kind.startswith("tensor(")]:
             raise Unable(
-                "onnx", f"{path} has an input or output of type {strange[0]}, only tensors are supported"
+                "onnx",
+                f"{path} has an input or output of type {strange[0]}: only tensors are supported, unless an "
+                "output is declared as something else",
             )
-        self._has_strings = "tensor(string)" in kinds
+        odd = [
+            kind for kind in (*kinds, *found) if kind == "tensor(string)" or not kind.startswith("tensor(")
+        ]
+        self._odd = odd[0] if odd else ""
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -75,8 +88,8 @@ class Session:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Runs on host arrays, by input name; gives every output in host memory, ordered as in the file."""
         self._check_arrays(feeds)
-        if self._has_strings:
-            return self._run_with_strings(feeds)
+        if self._odd:
+            return self._run_as_python(feeds)
         binding = self._bind(feeds, outputs_on=_HOST)
         with explained("run", self.path):
             self.native.run_with_iobinding(binding)
@@ -91,9 +104,11 @@ class Session:
         from parity.worker.tensors import torch_dtype_name
 
         self._check({name: (torch_dtype_name(t.dtype), tuple(t.shape)) for name, t in feeds.items()})
-        if self._has_strings:
+        if self._odd:
             raise Unable(
-                "onnx", f"{self.path} has strings, which a stage of a pipeline can't: PyTorch has none"
+                "onnx",
+                f"{self.path} has a value of type {self._odd}, which a stage of a pipeline can't: it is no "
+                "tensor of PyTorch",
             )
         held = {value.name: feeds[value.name].contiguous().resolve_neg() for value in self.inputs}
         with explained("run", self.path):
@@ -119,8 +134,8 @@ class Session:
         The returned call comes back when the device has finished.
         """
         self._check_arrays(feeds)
-        if self._has_strings:
-            return lambda: self._run_with_strings(feeds)
+        if self._odd:
+            return lambda: self._run_as_python(feeds)
         binding = self._bind(feeds, outputs_on=self._device)
 
         def run() -> None:
@@ -143,20 +158,20 @@ class Session:
             binding.synchronize_inputs()
         return binding
 
-    def _run_with_strings(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """ONNX Runtime takes and gives strings only in NumPy arrays, and there some dtypes are lost."""
+    def _run_as_python(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """ONNX Runtime gives strings, sequences and maps as Python's own, where some dtypes are lost."""
         given = {
             name: array if dtype_name(array.dtype) == "string" else to_ort(array)
             for name, array in feeds.items()
         }
         with explained("run", self.path):
             results = self.native.run(self._names, given)
-        outputs = {}
+        outputs: dict[str, Array] = {}
         for value, result in zip(self.outputs, results, strict=True):
-            array = np.asarray(result, dtype=np.str_ if result.dtype == object else None)
-            if dtype_name(array.dtype) != value.dtype:
-                raise Unable("onnx", f"{self.path} has both strings and {value.dtype}, not supported yet")
-            outputs[value.name] = array
+            for name, array in leaves(value, result, self.path):
+                if name in outputs:
+                    raise Unable("onnx", f"two values in the outputs of {self.path} are named {name!r}")
+                outputs[name] = array
         return outputs
 
     def _check_arrays(self, feeds: Mapping[str, Array]) -> None:

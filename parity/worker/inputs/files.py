@@ -15,6 +15,8 @@ from parity.errors import CannotJudge
 from parity.registry import INPUT_FORMATS, resolve
 from parity.worker.problems import Unable
 
+Named = tuple[str, Array]
+
 
 def read_file(path: Path) -> dict[str, Array]:
     """The tensors of one file by input name.
@@ -86,18 +88,51 @@ def read_pt(path: Path) -> dict[str, Array]:
 
 def read_pb(path: Path) -> dict[str, Array]:
     """A serialized ONNX TensorProto, by its own name or, where it has none, the file's."""
+    name, array = read_proto(path)
+    return {name or path.stem: array}
+
+
+def read_proto(path: Path) -> Named:
+    """A serialized ONNX TensorProto: the name in it, which may be empty, and its values.
+
+    Raises:
+        Unable: ``input``; it is damaged, or a sequence, a map or an optional value.
+    """
     import onnx
     from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
     try:
-        proto = onnx.TensorProto.FromString(path.read_bytes())
+        content = path.read_bytes()
+        proto = onnx.TensorProto.FromString(content)
+        if proto.data_location == onnx.TensorProto.EXTERNAL:
+            raise _broken(path, "its values are in another file")
         array = numpy_helper.to_array(proto)
-    except (DecodeError, ValueError, TypeError, KeyError) as error:
+        dtype_name(array.dtype if proto.data_type != onnx.TensorProto.STRING else np.dtype(np.str_))
+    except (DecodeError, ValueError, TypeError, KeyError, CannotJudge) as error:
+        if _is_collection(content):
+            raise Unable(
+                "input",
+                f"{path.name} holds a sequence or an optional value: only tensors are supported",
+                fix="use a model and data whose inputs and outputs are tensors",
+            ) from error
         raise _broken(path, "it is no TensorProto, or is damaged", str(error)) from error
     if proto.data_type == onnx.TensorProto.STRING:
         array = array.astype(np.str_)
-    return {proto.name or path.stem: array}
+    return proto.name, array
+
+
+def _is_collection(content: bytes) -> bool:
+    """Whether the bytes are a SequenceProto or an OptionalProto: protobuf does not say what it holds."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.SequenceProto.FromString(content)  # an OptionalProto has the same fields
+    except DecodeError:
+        return False
+    proto.DiscardUnknownFields()
+    return bool(proto.elem_type) and proto.ByteSize() == len(content)  # nothing was left over
 
 
 @contextmanager

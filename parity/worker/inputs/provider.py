@@ -18,6 +18,35 @@ from parity.worker.tensors import to_numpy
 _END = object()
 
 
+class Provider:
+    """The input sets of one callable, each taken once and in order.
+
+    Args:
+        target: the callable; called without arguments.
+        base_dir: the specification's folder.
+        samples: take so many; None: until it ends.
+    """
+
+    def __init__(self, target: str, base_dir: Path, samples: int | None) -> None:
+        self._sets = provided_sets(target, base_dir, samples)
+        self._taken = 0
+
+    def at(self, index: int) -> dict[str, Array] | None:
+        """The set at this position, those before it left out; None when there are no more.
+
+        Raises:
+            Unable: as `provided_sets`, or ``tool`` for a set that was taken already.
+        """
+        if index < self._taken:
+            raise Unable("tool", f"input set {index} of the provider was taken already")
+        while self._taken <= index:
+            tensors = next(self._sets, None)
+            if tensors is None:
+                return None
+            self._taken += 1
+        return tensors
+
+
 def provided_sets(target: str, base_dir: Path, samples: int | None) -> Iterator[dict[str, Array]]:
     """What the callable yields, one input set at a time, so that it may yield without end.
 

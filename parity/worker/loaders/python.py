@@ -12,7 +12,7 @@ import torch
 
 from parity.records.jobs import ModelJob
 from parity.worker.problems import Unable, user_code
-from parity.worker.targets import import_target
+from parity.worker.targets import FORMS, import_target
 
 
 def load(job: ModelJob, base_dir: Path) -> torch.nn.Module:
@@ -21,6 +21,8 @@ def load(job: ModelJob, base_dir: Path) -> torch.nn.Module:
     Raises:
         Unable: the target can't be imported, doesn't take these arguments, raises, or returns no module.
     """
+    if job.target is None:
+        raise Unable("specification", "the loader 'python' needs a 'target'", fix=f"write it as {FORMS}")
     build = import_target(job.target, base_dir)
     if isinstance(build, torch.nn.Module):
         raise Unable(

@@ -11,8 +11,9 @@ from support import onnx_models
 
 from parity.artifacts import numpy_dtype
 from parity.records.jobs import Numerics, OnnxRuntimeOptions
-from parity.worker.backends.onnxruntime import OnnxRuntime, why_not_loaded
+from parity.worker.backends.onnxruntime import OnnxRuntime
 from parity.worker.backends.onnxruntime_errors import explain
+from parity.worker.backends.onnxruntime_loading import why_not_loaded
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.onnx_files import dtype_name
 from parity.worker.problems import Unable
