@@ -21,6 +21,7 @@ from parity.records.jobs import DiagnoseRuntime, Numerics, OnnxRuntimeOptions, O
 from parity.records.outcomes import DiagnosedRuntime
 from parity.worker.backends.onnxruntime import OnnxRuntime
 from parity.worker.backends.onnxruntime_options import CPU
+from parity.worker.modules import release
 from parity.worker.placement import assigned_nodes
 from parity.worker.problems import Unable
 
@@ -52,8 +53,7 @@ def diagnose_call(
             "device", f"{runtime.device} has not enough memory to evaluate {path} in float64"
         ) from error
     finally:
-        if runtime.device != "cpu":
-            torch.cuda.empty_cache()  # the reference's process computes on the same device
+        release()
     return DiagnosedRuntime(findings=findings, seconds=time.perf_counter() - start)
 
 

@@ -122,6 +122,11 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def release() -> None:
+    """Gives back what PyTorch keeps of GPUs for later: the other side's process computes on them too."""
+    torch.cuda.empty_cache()  # does nothing where CUDA was never used
+
+
 def move(module: torch.nn.Module, device: torch.device, whose: str) -> tuple[str, ...]:
     """Moves the module and checks that all of it is there.
 

@@ -13,7 +13,6 @@ from functools import cached_property
 from math import inf
 
 import onnx
-import torch
 from msgspec.structs import replace
 
 from parity.artifacts import read_tensor
@@ -25,6 +24,7 @@ from parity.records.diagnosis import Cause, Diagnosis, Divergence
 from parity.records.jobs import Diagnose, DiagnoseRuntime
 from parity.records.outcomes import Diagnosed, RuntimeFinding
 from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
+from parity.worker.modules import release
 from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_file, named, outputs_of
 
 _Diagnoses = dict[str, Diagnosis]
@@ -51,8 +51,7 @@ class _PairDiagnosis:
         budgets = {name: diagnose(each) for name, each in results.items()}
         of_graphs = _safely(lambda: self._with_graphs(results, budgets), budgets)
         diagnoses = _safely(lambda: self._with_reference(of_graphs), of_graphs)
-        if self._pair.device != "cpu":
-            torch.cuda.empty_cache()  # the candidate's process computes on the same device
+        release()
         return Diagnosed(
             diagnoses={name: replace(each, notes=(NOTE, *each.notes)) for name, each in diagnoses.items()},
             seconds=time.perf_counter() - start,

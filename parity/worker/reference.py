@@ -39,6 +39,7 @@ from parity.worker.modules import (
     enforce_eval,
     find_device,
     move,
+    release,
     running,
     synchronize,
 )
@@ -182,13 +183,14 @@ class _Reference:
             self._changes_inputs = versions != [tensor._version for tensor in tensors.values()]
         for example in reversed(recorder.examples):  # the first call of each component stays
             self._examples[request.case, example.call.component] = example
-        on_gpu = self._device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
+        release()  # the next case is the candidate's, and then another's
         return Ran(
             calls=recorder.calls,
             outputs=outputs,
             seconds=time.perf_counter() - start,
             peak_rss_bytes=memory.rss_bytes,
-            peak_device_bytes=torch.cuda.max_memory_allocated(self._device) if on_gpu else None,
+            peak_device_bytes=peak,
         )
 
     def export(self, request: ExportOnnx) -> Exported:

@@ -25,6 +25,7 @@ from parity.worker.casting import cast_feeds
 from parity.worker.evaluated import Evaluated
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf
+from parity.worker.modules import release
 from parity.worker.reference_causes import explain
 from parity.worker.reference_component import ReferenceComponent
 from parity.worker.tensors import to_numpy
@@ -96,8 +97,7 @@ class CallDiagnosis:
             strict = self._evaluate("run under strict numerics", self._plain) if differs else None
         reference64 = self._evaluate("evaluated in float64", self._reference64)
         candidate64 = self._evaluate("evaluated in float64", self._candidate64)
-        if self._component.device.type == "cuda":
-            torch.cuda.empty_cache()  # the candidate's process computes on the same device
+        release()
         repeated = self._repeated()
         return {
             name: Results(

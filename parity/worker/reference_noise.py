@@ -24,7 +24,7 @@ from parity.worker import numerics
 from parity.worker.binding import Tensors
 from parity.worker.evaluations import attempt
 from parity.worker.flattening import Leaf, flatten
-from parity.worker.modules import running, synchronize
+from parity.worker.modules import release, running, synchronize
 from parity.worker.problems import Unable
 from parity.worker.reference_component import ReferenceComponent
 from parity.worker.reference_stages import Stages
@@ -75,8 +75,7 @@ def measure_noise(
             device,
         )
     finally:
-        if device.type == "cuda":
-            torch.cuda.empty_cache()  # the candidate's process computes on the same device
+        release()
     floors = {record.name: _floor(record, strict, exact) for record in request.outputs}
     return NoiseFloors(floors=floors, seconds=time.perf_counter() - start)
 
