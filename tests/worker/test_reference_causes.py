@@ -310,5 +310,5 @@ class TestWhatGoesWrong:
         project.load()
 
         error = unable(lambda: project.run(x=X))
-        assert "odd.anchors" in error.fix
+        assert 'odd: self.register_buffer("anchors"' in error.fix
         assert "register_buffer" in error.fix
