@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from parity.records.jobs import MODEL
 from parity.records.results import (
     GROWTH,
+    CaseResult,
     Element,
     Measurement,
     OutputResult,
@@ -206,11 +207,23 @@ def again(row: OutputRow, spec: str) -> list[tuple[str, str]]:
 
     `spec` is the specification's path.
     """
-    # Of the component's cases one is saved; it need not be the worst of this output.
-    repro = next((case.repro for case in row.cases if case.repro), Repro())
+    return _again(row.worst_case, saved(row), spec)
+
+
+def case_again(case: CaseResult, spec: str) -> list[tuple[str, str]]:
+    """`again` of one failed case."""
+    return _again(case, case.repro or Repro(), spec)
+
+
+def saved(row: OutputRow) -> Repro:
+    """What was saved of the row's component: of one of its cases, not always the worst of this output."""
+    return next((case.repro for case in row.cases if case.repro), Repro())
+
+
+def _again(case: CaseResult, repro: Repro, spec: str) -> list[tuple[str, str]]:
     script = f"python {repro.folder}/repro.py, in the folder of the reports" if repro.folder else ""
     return [
-        ("replay", shlex.join(["parity", "run", spec, "--case", row.worst_case.id])),
+        ("replay", shlex.join(["parity", "run", spec, "--case", case.id])),
         ("repro", "; ".join(filter(None, (script, repro.note)))),
     ]
 

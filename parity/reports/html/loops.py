@@ -1,0 +1,203 @@
+"""The steps of loops: a small plot of each output, the table of all of them, and all steps of what failed.
+
+The plots are of errors in multiples of the tolerance: its line is at 1 whatever the criterion is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from parity.records.jobs import MODEL
+from parity.records.results import Status, StepResult
+from parity.reports import selection, steps, wording
+from parity.reports.selection import OutputRow
+
+from .cells import Cell, Table, table_of
+from .plots import Scale, thinned
+
+MOST_PLOTS = 24
+_MOST_POINTS = 400  # of a line
+_MOST_MARKS = 60  # points that are drawn each, with their figures
+_MOST_STEPS = 1_000  # rows of the table of one output
+_WIDTH, _HEIGHT = 440.0, 190.0  # in units of the plot
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 26.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A step on the candidate's own state."""
+
+    x: float
+    y: float
+    is_beyond: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class LoopPlot:
+    """Lines are the `points` of an SVG polyline each: there is a gap where nothing could be measured."""
+
+    name: str
+    status: Status
+    trend: str
+    alone: str
+    left: float
+    right: float
+    floor: float
+    width: float
+    height: float
+    grid: tuple[tuple[float, str], ...]
+    tolerance: float
+    free_lines: tuple[str, ...]
+    alone_lines: tuple[str, ...]
+    marks: tuple[Mark, ...]
+    ticks: tuple[tuple[float, str], ...]
+    first_beyond: tuple[float, str, str] | None  # x, step, where its label has its anchor
+
+
+@dataclass(frozen=True)
+class Loops:
+    """All that there is on loops: `left_out` counts outputs without a plot."""
+
+    plots: tuple[LoopPlot, ...]
+    left_out: int
+    table: Table
+    about: str
+    failed: tuple[Table, ...]
+
+
+def of_rows(rows: list[OutputRow]) -> Loops | None:
+    """None where no output is of a loop."""
+    looped = [row for row in selection.worst_first(rows) if row.worst.steps]
+    table = _table(looped)
+    if table is None:
+        return None
+    return Loops(
+        plots=tuple(map(_plot, looped[:MOST_PLOTS])),
+        left_out=max(0, len(looped) - MOST_PLOTS),
+        table=table,
+        about=steps.ALONE,
+        failed=tuple(filter(None, map(_every_step, selection.failed(looped)))),
+    )
+
+
+def _table(looped: list[OutputRow]) -> Table | None:
+    lines = []
+    for row in looped:
+        loop = steps.loop_figures(row.worst.steps)
+        told = (loop.first, loop.last, loop.growth, loop.beyond, loop.alone, loop.alone_factor)
+        lines.append(
+            (
+                Cell(row.status, tone=row.status),
+                Cell(_name(row), code=True),
+                Cell(loop.bars),
+                *map(Cell, told),
+            )
+        )
+    numeric = ("First", "Last", "A step", "Beyond from", "Alone", "Of tolerance")
+    return table_of("Steps", ("", "Output", "Error by step", *numeric), lines, numeric)
+
+
+def _every_step(row: OutputRow) -> Table | None:
+    lines = []
+    for number, step in enumerate(row.worst.steps[:_MOST_STEPS], 1):
+        told = steps.step_figures(number, step)
+        lines.append(
+            (
+                Cell(told.number),
+                Cell(told.error),
+                Cell(told.factor, tone=_tone(step.status)),
+                Cell(told.alone),
+                Cell(told.alone_factor, tone=_tone(step.alone_status)),
+            )
+        )
+    columns = ("Step", "Max error", "Of tolerance", "Alone", "Alone, of tolerance")
+    return table_of(f"Steps of {_name(row)}", columns, lines, columns, len(row.worst.steps))
+
+
+def _tone(status: Status) -> str:
+    return "" if status == "passed" else status
+
+
+def _name(row: OutputRow) -> str:
+    return row.name if row.subject == MODEL else wording.label(row.subject, row.name)
+
+
+def _plot(row: OutputRow) -> LoopPlot:
+    found = row.worst.steps
+    free, alone = [step.factor for step in found], [step.alone_factor for step in found]
+    place = _Place(len(found), [factor for factor in (*free, *alone, 1.0) if factor is not None])
+    beyond = steps.first_beyond(found)
+    return LoopPlot(
+        name=_name(row),
+        status=row.status,
+        trend=steps.trend(found),
+        alone=steps.alone(found),
+        left=_LEFT,
+        right=_WIDTH - _RIGHT,
+        floor=_HEIGHT - _BOTTOM,
+        width=_WIDTH,
+        height=_HEIGHT,
+        grid=tuple(place.grid()),
+        tolerance=place.y(1.0),
+        free_lines=tuple(_lines(free, place)),
+        alone_lines=tuple(_lines(alone, place)),
+        marks=tuple(_marks(found, place)),
+        ticks=tuple((place.x(step), str(step)) for step in _ticks(len(found), beyond)),
+        first_beyond=(place.x(beyond), str(beyond), place.anchor(beyond)) if beyond else None,
+    )
+
+
+class _Place:
+    """Where a step and a multiple of the tolerance are in a plot."""
+
+    def __init__(self, count: int, factors: Sequence[float]) -> None:
+        self._count = count
+        self._scale = Scale.over(factors) or Scale(-1, 1)
+
+    def x(self, step: int) -> float:
+        """Of a step, which is counted from 1."""
+        part = (step - 1) / (self._count - 1) if self._count > 1 else 0.5
+        return _LEFT + 10 + part * (_WIDTH - _RIGHT - _LEFT - 20)
+
+    def y(self, factor: float | None) -> float:
+        """Of a factor; at the top where it is infinite or could not be measured."""
+        part = 1.0 if factor is None else self._scale.part(factor)
+        return _HEIGHT - _BOTTOM - part * (_HEIGHT - _BOTTOM - _TOP)
+
+    def anchor(self, step: int) -> str:
+        """Of a label at a step, so that it stays inside."""
+        return "start" if step <= self._count / 2 else "end"
+
+    def grid(self) -> Iterator[tuple[float, str]]:
+        """Lines of powers of ten and their labels."""
+        for power in thinned(self._scale.decades):
+            yield self.y(10.0**power), f"1e{power}"
+
+
+def _lines(factors: Sequence[float | None], place: _Place) -> Iterator[str]:
+    points = steps.stretched(factors, _MOST_POINTS)
+    for is_known, stretch in groupby(points, key=lambda entry: entry[1] is not None):
+        if is_known:
+            yield " ".join(f"{place.x(step):.1f},{place.y(factor):.1f}" for step, factor in stretch)
+
+
+def _marks(found: Sequence[StepResult], place: _Place) -> Iterator[Mark]:
+    for number, step in enumerate(found, 1):
+        is_odd = step.factor is None or not math.isfinite(step.factor)
+        if len(found) > _MOST_MARKS and not is_odd:
+            continue
+        told = steps.step_figures(number, step)
+        alone = f"; alone {told.alone}, {told.alone_factor or step.alone_status}"
+        title = f"step {number}: {told.error}, {told.factor} the tolerance{alone}"
+        yield Mark(place.x(number), place.y(step.factor), step.status != "passed", title)
+
+
+def _ticks(count: int, beyond: int | None) -> list[int]:
+    """The first step and the last, and those between as far as they do not run into what is labelled."""
+    near = max(1, count // 8)
+    between = [] if beyond else [step for step in (round(count / 2),) if 1 + near < step < count - near]
+    return sorted({1, count, *between})
