@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
+from sys import float_info
 
 from parity.records.results import OutputResult, StepResult
 
@@ -103,7 +104,7 @@ def growth(steps: Sequence[StepResult]) -> float | None:
     if len(known) < 2:
         return None
     (first, start), (last, end) = known[0], known[-1]
-    return float((end / start) ** (1 / (last - first)))
+    return float(min(end / start, float_info.max) ** (1 / (last - first)))
 
 
 def first_beyond(steps: Sequence[StepResult]) -> int | None:
@@ -163,7 +164,7 @@ def _size(step: StepResult) -> float:
 
 
 def stretched(errors: Sequence[float | None], most: int) -> list[tuple[int, float | None]]:
-    """(step, error) of each step, counted from 1; of more than `most`, the greatest of each of `most` stretches.
+    """(step, error) of each step, counted from 1; of more than `most`, the greatest of `most` stretches.
 
     None, which could not be measured, counts as greater than all.
     """

@@ -10,6 +10,7 @@ from parity.records.diagnosis import Cause, ModuleErrors, Statistics
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report
 from parity.reports import budget, causes, figures, grouping, matching, selection, wording
+from parity.reports.escaping import NAME_LIMIT
 from parity.reports.grouping import Group
 from parity.reports.selection import OutputRow
 
@@ -139,12 +140,14 @@ def _card(report: Report, group: Group, seen: set[str]) -> Card:
             if text
         ),
         folder=folder,
-        link=_link(folder) if folder else "",
+        link=_link(folder),
     )
 
 
 def _link(folder: str) -> str:
-    """Relative to the page, whatever a file says that was forged."""
+    """Relative to the page, whatever a file says that was forged; empty where there is none to be made."""
+    if not 0 < len(folder) <= NAME_LIMIT:
+        return ""
     return f"./{quote(folder.lstrip('/'), errors='backslashreplace')}/"
 
 

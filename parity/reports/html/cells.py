@@ -21,13 +21,17 @@ class Meter:
 
 @dataclass(frozen=True)
 class Cell:
-    """A text. `code`: a name of a model or user. `sort`: what a column of figures is sorted by."""
+    """A text. `code`: a name of a model or user. `sort`: what a column of figures is sorted by.
+
+    `listed`: figures with commas between them, at which alone a line may be broken.
+    """
 
     text: str
     code: bool = False
     sort: float | None = None
     tone: str = ""
     meter: Meter | None = None
+    listed: bool = False
 
 
 @dataclass(frozen=True)

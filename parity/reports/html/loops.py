@@ -22,7 +22,7 @@ MOST_PLOTS = 24
 _MOST_POINTS = 400  # of a line
 _MOST_MARKS = 60  # points that are drawn each, with their figures
 _MOST_STEPS = 1_000  # rows of the table of one output
-_WIDTH, _HEIGHT = 440.0, 190.0  # in units of the plot
+_WIDTH, _HEIGHT = 360.0, 180.0  # in units of the plot
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 26.0
 
 
@@ -93,7 +93,7 @@ def _table(looped: list[OutputRow]) -> Table | None:
             (
                 Cell(row.status, tone=row.status),
                 Cell(_name(row), code=True),
-                Cell(loop.bars),
+                Cell(loop.bars, tone="bars"),
                 *map(Cell, told),
             )
         )

@@ -202,7 +202,7 @@ def _factor(output: OutputResult) -> Cell:
 
 
 def _bound(output: OutputResult) -> Cell:
-    return Cell(", ".join(map(unbroken, figures.tolerance(output.tolerance).split(", "))))
+    return Cell(figures.tolerance(output.tolerance), listed=True)
 
 
 def _worst(output: OutputResult) -> Iterator[Cell]:
