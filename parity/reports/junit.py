@@ -17,7 +17,7 @@ from junit_xml import TestCase, TestSuite
 from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Report, SuiteResult
 
-from . import budget, causes, limits, selection, verdict, wording
+from . import budget, causes, limits, replay, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
@@ -123,7 +123,7 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
 
 def _add_outcome(entry: TestCase, case: CaseResult, output: OutputResult, spec: str) -> None:
     facts = [*wording.facts(output, spec), *budget.facts(output), *_diagnosed(output)]
-    facts += wording.case_again(case, spec) if output.status == "failed" else []
+    facts += replay.case_again(case, spec) if output.status == "failed" else []
     text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told)
     problem = visible(output.problem, TEXT_LIMIT)
     match output.status:

@@ -137,7 +137,7 @@ def trend(steps: Sequence[StepResult]) -> str:
     beyond, factor = first_beyond(steps), growth(steps)
     said = [
         f"{first} → {last}",
-        f"first beyond in step {beyond} of {len(steps)}" if beyond else f"{len(steps)} steps",
+        f"first beyond in step {beyond} of {len(steps)}" if beyond else figures.counted(len(steps), "step"),
         f"{figures.multiple(factor)} a step" if factor is not None else "",
     ]
     return ", ".join(part for part in said if part)

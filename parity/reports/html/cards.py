@@ -9,7 +9,7 @@ from urllib.parse import quote
 from parity.records.diagnosis import Cause, ModuleErrors, Statistics
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report
-from parity.reports import budget, causes, figures, grouping, matching, selection, wording
+from parity.reports import budget, causes, figures, grouping, matching, replay, selection, wording
 from parity.reports.escaping import NAME_LIMIT
 from parity.reports.grouping import Group
 from parity.reports.selection import OutputRow
@@ -120,7 +120,7 @@ def _card(report: Report, group: Group, seen: set[str]) -> Card:
     case = explained.case if explained else lead.worst_case
     shown = () if case.id in seen else case.modules
     seen.add(case.id)
-    spec, folder = wording.spec_file(report, lead.pair.suite), wording.saved(lead).folder
+    spec, folder = wording.spec_file(report, lead.pair.suite), replay.saved(lead).folder
     return Card(
         subject="" if lead.subject == MODEL else lead.subject,
         sides=str(lead.pair),
@@ -136,7 +136,7 @@ def _card(report: Report, group: Group, seen: set[str]) -> Card:
         ),
         again=tuple(
             (name, text)
-            for name, text in (("input sets", wording.failing_sets(lead)), *wording.again(lead, spec))
+            for name, text in (("input sets", wording.failing_sets(lead)), *replay.again(lead, spec))
             if text
         ),
         folder=folder,

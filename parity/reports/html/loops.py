@@ -24,6 +24,9 @@ _MOST_MARKS = 60  # points that are drawn each, with their figures
 _MOST_STEPS = 1_000  # rows of the table of one output
 _WIDTH, _HEIGHT = 360.0, 180.0  # in units of the plot
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 26.0
+_LABEL = 160.0  # width of a label
+
+Line = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,19 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Label:
+    """The first step beyond the tolerance: a line at `x` with a text beside it."""
+
+    x: float
+    text_x: float
+    text_y: float
+    anchor: str
+    step: int
+
+
+@dataclass(frozen=True)
 class LoopPlot:
-    """Lines are the `points` of an SVG polyline each: there is a gap where nothing could be measured."""
+    """A line is the points (x, y) of one stretch: there is a gap where nothing could be measured."""
 
     name: str
     status: Status
@@ -51,11 +65,11 @@ class LoopPlot:
     height: float
     grid: tuple[tuple[float, str], ...]
     tolerance: float
-    free_lines: tuple[str, ...]
-    alone_lines: tuple[str, ...]
+    free_lines: tuple[Line, ...]
+    alone_lines: tuple[Line, ...]
     marks: tuple[Mark, ...]
     ticks: tuple[tuple[float, str], ...]
-    first_beyond: tuple[float, str, str] | None  # x, step, where its label has its anchor
+    first_beyond: Label | None
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,7 @@ def _plot(row: OutputRow) -> LoopPlot:
         alone_lines=tuple(_lines(alone, place)),
         marks=tuple(_marks(found, place)),
         ticks=tuple((place.x(step), str(step)) for step in _ticks(len(found), beyond)),
-        first_beyond=(place.x(beyond), str(beyond), place.anchor(beyond)) if beyond else None,
+        first_beyond=place.label(beyond) if beyond else None,
     )
 
 
@@ -168,9 +182,12 @@ class _Place:
         part = 1.0 if factor is None else self._scale.part(factor)
         return _HEIGHT - _BOTTOM - part * (_HEIGHT - _BOTTOM - _TOP)
 
-    def anchor(self, step: int) -> str:
-        """Of a label at a step, so that it stays inside."""
-        return "start" if step <= self._count / 2 else "end"
+    def label(self, step: int) -> Label:
+        """Above the tolerance on the left, where no step is; without room there, below on the right."""
+        x = self.x(step)
+        if x > _LEFT + _LABEL:
+            return Label(x, x - 6, _TOP + 10, "end", step)
+        return Label(x, x + 6, _HEIGHT - _BOTTOM - 8, "start", step)
 
     def grid(self) -> Iterator[tuple[float, str]]:
         """Lines of powers of ten and their labels."""
@@ -178,11 +195,11 @@ class _Place:
             yield self.y(10.0**power), f"1e{power}"
 
 
-def _lines(factors: Sequence[float | None], place: _Place) -> Iterator[str]:
+def _lines(factors: Sequence[float | None], place: _Place) -> Iterator[Line]:
     points = steps.stretched(factors, _MOST_POINTS)
     for is_known, stretch in groupby(points, key=lambda entry: entry[1] is not None):
         if is_known:
-            yield " ".join(f"{place.x(step):.1f},{place.y(factor):.1f}" for step, factor in stretch)
+            yield tuple((place.x(step), place.y(factor)) for step, factor in stretch)
 
 
 def _marks(found: Sequence[StepResult], place: _Place) -> Iterator[Mark]:

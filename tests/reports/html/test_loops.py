@@ -54,8 +54,8 @@ def test_the_first_step_beyond_is_marked_and_named() -> None:
     adds_up, faulty, sound = (plot_of(output) for output in made.loops().cases[0].outputs)
     assert adds_up.first_beyond is not None
     assert faulty.first_beyond is not None
-    assert adds_up.first_beyond[:2] == (adds_up.marks[6].x, "7")
-    assert faulty.first_beyond[:2] == (faulty.marks[1].x, "2")
+    assert (adds_up.first_beyond.x, adds_up.first_beyond.step) == (adds_up.marks[6].x, 7)
+    assert (faulty.first_beyond.x, faulty.first_beyond.step) == (faulty.marks[1].x, 2)
     assert sound.first_beyond is None
     assert "beyond from step 7" in html.render(made.loops())
 
@@ -66,7 +66,7 @@ def test_a_step_that_was_not_measured_is_a_gap_in_the_line_and_a_mark_at_the_top
     assert len(plot.free_lines) == len(plot.alone_lines) == 2
     odd = plot.marks[2]
     assert odd.is_beyond
-    assert odd.y == min(y for y in (mark.y for mark in plot.marks))
+    assert odd.y == min(mark.y for mark in plot.marks)
     assert odd.y < plot.tolerance
     assert "step 3: -, failed" in odd.title
 
@@ -74,22 +74,24 @@ def test_a_step_that_was_not_measured_is_a_gap_in_the_line_and_a_mark_at_the_top
 def test_many_steps_stay_small_and_keep_their_peak() -> None:
     errors = [1e-6] * 20_000
     errors[9_999] = 1.0
-    plot = plot_of(made.looped("y", tuple(errors), 1e-7))
+    output = made.looped("y", tuple(errors), 1e-7)
+    plot = plot_of(output)
     (line,) = plot.free_lines
-    heights = [float(point.split(",")[1]) for point in line.split()]
-    assert len(heights) == 400
-    assert sum(height < plot.tolerance for height in heights) == 1
+    assert len(line) == 400
+    assert sum(y < plot.tolerance for _, y in line) == 1
     assert plot.marks == ()
+    page = html.render(made.report((made.case("decoder", (output,)),), 1))
+    drawn = re.findall(r'<polyline class="(\w+)" points="([\d., ]*)"/>', page)
+    assert [(name, len(points.split())) for name, points in drawn] == [("alone", 400), ("free", 400)]
 
 
 def test_odd_figures_stay_inside_the_plot() -> None:
     for errors in ((0.0, 0.0), (0.0,), (5e-324, 1e300), (1e-4, 1e-4)):
         plot = plot_of(made.looped("y", errors, 0.0))
-        points = [
-            point.split(",") for line in (*plot.free_lines, *plot.alone_lines) for point in line.split()
-        ]
-        assert all(plot.left <= float(x) <= plot.right for x, _ in points)
-        assert all(0 <= float(y) <= plot.floor for _, y in points)
+        points = [point for line in (*plot.free_lines, *plot.alone_lines) for point in line]
+        assert len(points) == 2 * len(errors)
+        assert all(plot.left <= x <= plot.right for x, _ in points)
+        assert all(0 <= y <= plot.floor for _, y in points)
 
 
 def test_every_step_of_what_failed_is_in_a_table() -> None:
