@@ -5,12 +5,10 @@ The plots are of errors in multiples of the tolerance: its line is at 1 whatever
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from parity.records.jobs import MODEL
 from parity.records.results import Status, StepResult
 from parity.reports import selection, steps, wording
 from parity.reports.selection import OutputRow
@@ -106,7 +104,7 @@ def _table(looped: list[OutputRow]) -> Table | None:
         lines.append(
             (
                 Cell(row.status, tone=row.status),
-                Cell(_name(row), code=True),
+                Cell(wording.label(row.subject, row.name), code=True),
                 Cell(loop.bars, tone="bars"),
                 *map(Cell, told),
             )
@@ -129,15 +127,13 @@ def _every_step(row: OutputRow) -> Table | None:
             )
         )
     columns = ("Step", "Max error", "Of tolerance", "Alone", "Alone, of tolerance")
-    return table_of(f"Steps of {_name(row)}", columns, lines, columns, len(row.worst.steps))
+    return table_of(
+        f"Steps of {wording.label(row.subject, row.name)}", columns, lines, columns, len(row.worst.steps)
+    )
 
 
 def _tone(status: Status) -> str:
     return "" if status == "passed" else status
-
-
-def _name(row: OutputRow) -> str:
-    return row.name if row.subject == MODEL else wording.label(row.subject, row.name)
 
 
 def _plot(row: OutputRow) -> LoopPlot:
@@ -146,7 +142,7 @@ def _plot(row: OutputRow) -> LoopPlot:
     place = _Place(len(found), [factor for factor in (*free, *alone, 1.0) if factor is not None])
     beyond = steps.first_beyond(found)
     return LoopPlot(
-        name=_name(row),
+        name=wording.label(row.subject, row.name),
         status=row.status,
         trend=steps.trend(found),
         alone=steps.alone(found),
@@ -160,7 +156,7 @@ def _plot(row: OutputRow) -> LoopPlot:
         free_lines=tuple(_lines(free, place)),
         alone_lines=tuple(_lines(alone, place)),
         marks=tuple(_marks(found, place)),
-        ticks=tuple((place.x(step), str(step)) for step in _ticks(len(found), beyond)),
+        ticks=tuple((place.x(step), str(step)) for step in sorted({1, (len(found) + 1) // 2, len(found)})),
         first_beyond=place.label(beyond) if beyond else None,
     )
 
@@ -203,18 +199,12 @@ def _lines(factors: Sequence[float | None], place: _Place) -> Iterator[Line]:
 
 
 def _marks(found: Sequence[StepResult], place: _Place) -> Iterator[Mark]:
-    for number, step in enumerate(found, 1):
-        is_odd = step.factor is None or not math.isfinite(step.factor)
-        if len(found) > _MOST_MARKS and not is_odd:
-            continue
+    """All steps of a short loop; of a long one those that have no place on the line."""
+    numbered = list(enumerate(found, 1))
+    if len(numbered) > _MOST_MARKS:
+        numbered = [(number, step) for number, step in numbered if step.factor is None][:_MOST_MARKS]
+    for number, step in numbered:
         told = steps.step_figures(number, step)
         alone = f"; alone {told.alone}, {told.alone_factor or step.alone_status}"
         title = f"step {number}: {told.error}, {told.factor} the tolerance{alone}"
         yield Mark(place.x(number), place.y(step.factor), step.status != "passed", title)
-
-
-def _ticks(count: int, beyond: int | None) -> list[int]:
-    """The first step and the last, and those between as far as they do not run into what is labelled."""
-    near = max(1, count // 8)
-    between = [] if beyond else [step for step in (round(count / 2),) if 1 + near < step < count - near]
-    return sorted({1, count, *between})

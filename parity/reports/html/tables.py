@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from parity.records.jobs import MODEL
 from parity.records.results import OutputResult, Problem, Report
 from parity.reports import budget, causes, figures, growth, limits, noise, selection, wording
 from parity.reports.escaping import lines_of
@@ -180,7 +179,7 @@ class _Sides:
 
 
 def _name(row: OutputRow) -> Cell:
-    return Cell(row.name if row.subject == MODEL else wording.label(row.subject, row.name), code=True)
+    return Cell(wording.label(row.subject, row.name), code=True)
 
 
 def _error(output: OutputResult) -> Cell:
