@@ -77,7 +77,7 @@ def problem(found: Iterable[Placement], rule: PlacementRule, at: str) -> Problem
 
 def _told(placement: Placement) -> str:
     total = sum(placement.nodes.values())
-    operators = ", ".join(_operator(each) for each in placement.elsewhere[:_MOST_OPERATORS])
+    operators = ", ".join(operator_text(each) for each in placement.elsewhere[:_MOST_OPERATORS])
     rest = len(placement.elsewhere) - _MOST_OPERATORS
     more = f" and {rest} more operators" if rest > 0 else ""
     told = (
@@ -98,7 +98,8 @@ def crossing_text(crossings: Crossings) -> str:
     return f"{told}, and more of unknown size: {crossings.unknown}" if crossings.unknown else told
 
 
-def _operator(each: Misplaced) -> str:
+def operator_text(each: Misplaced) -> str:
+    """``Det x 3 (head/Det, head/Det_1, ...)``: nodes of one operator, the first by name."""
     count = f" x {each.count:,}" if each.count > 1 else ""
     named = [name for name in each.nodes if name][:_MOST_NODES]
     if not named:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from parity.records.results import Report
 
-from . import budget, causes, figures, limits, modules, selection, wording
+from . import budget, causes, figures, limits, modules, replay, selection, wording
 from .escaping import lines_of, visible
 from .grouping import Group, likewise, remedies
 from .growth import Grown
@@ -64,7 +64,7 @@ def failure_block(report: Report, group: Group) -> Marked:
         *remedies(group),
         *wording.facts(row.worst, spec),
         ("input sets", wording.failing_sets(row)),
-        *wording.again(row, spec),
+        *replay.again(row, spec),
     ]
     return Marked(_block(_title(row, "bold red"), facts, row.explained), "✗", "bold red")
 

@@ -96,9 +96,14 @@ def milliseconds(value: float | None) -> str:
     return MISSING if value is None else f"{number(value)} ms"
 
 
+def multiple(value: float | None) -> str:
+    """``1.18 x``; nothing when it is not known."""
+    return MISSING if value is None else f"{number(value)} x"
+
+
 def ratio(part: float | None, whole: float | None) -> str:
     """``1.18 x``; nothing when either is not known."""
-    return f"{number(part / whole)} x" if part is not None and whole else MISSING
+    return multiple(part / whole if part is not None and whole else None)
 
 
 def size(value: int | None) -> str:

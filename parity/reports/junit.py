@@ -17,7 +17,7 @@ from junit_xml import TestCase, TestSuite
 from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Report, SuiteResult
 
-from . import budget, causes, limits, selection, verdict, wording
+from . import budget, causes, limits, replay, selection, verdict, wording
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
@@ -106,7 +106,7 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
         line = output.tolerance.line if output.tolerance else None
         name = visible(output.name, _NAME_LIMIT)
         entry = TestCase(name, classname=classname, elapsed_sec=seconds, file=visible(spec), line=line)
-        _add_outcome(entry, output, spec)
+        _add_outcome(entry, case, output, spec)
         yield entry
     for check in case.performance:
         yield _limit(case, check, classname, spec)
@@ -121,8 +121,9 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
         yield entry
 
 
-def _add_outcome(entry: TestCase, output: OutputResult, spec: str) -> None:
+def _add_outcome(entry: TestCase, case: CaseResult, output: OutputResult, spec: str) -> None:
     facts = [*wording.facts(output, spec), *budget.facts(output), *_diagnosed(output)]
+    facts += replay.case_again(case, spec) if output.status == "failed" else []
     text = "\n".join(f"{name}: {visible(told, TEXT_LIMIT)}" for name, told in facts if told)
     problem = visible(output.problem, TEXT_LIMIT)
     match output.status:

@@ -65,6 +65,16 @@ def _excess(check: PerformanceCheck) -> tuple[int, float]:
     return selection.WORST_STATUS_FIRST.index(check.status), -(check.ratio or 0.0)
 
 
+def how_measured(rows: list[PerformanceRow]) -> str:
+    """How the figures of these rows came about; of one row at least."""
+    side = rows[0].reference
+    return (
+        f"{figures.counted(side.runs, 'run')} of each side, in turns, after {side.warmup} to warm up. "
+        "Own memory is the peak while they ran, without what the process held before it loaded the model; "
+        "peak memory is all of it, in any case that was run."
+    )
+
+
 def side_rows(row: PerformanceRow) -> tuple[SideRow, SideRow]:
     """The reference's row and the candidate's."""
     ratio = figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)
@@ -78,13 +88,13 @@ def has_device_memory(rows: list[PerformanceRow]) -> bool:
 
 def title(row: LimitRow) -> str:
     """``latency 1.83 x the reference's``."""
-    return f"{_WHAT[row.check.limit_name]} {figures.number(row.check.ratio)} x the reference's"
+    return f"{_WHAT[row.check.limit_name]} {figures.multiple(row.check.ratio)} the reference's"
 
 
 def facts(row: LimitRow) -> list[tuple[str, str]]:
     """All figures of a limit, (name, text); a fact that does not apply has no text."""
     check = row.check
-    at_least = f"{figures.number(check.at_least)} x" if check.at_least is not None else ""
+    at_least = figures.multiple(check.at_least) if check.at_least is not None else ""
     sets = f"{row.case.input_set}, worst of {len(row.cases):,}" if len(row.cases) > 1 else row.case.input_set
     return [
         ("median" if check.unit == "ms" else "peak", amounts(check)),

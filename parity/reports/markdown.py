@@ -11,16 +11,18 @@ from parity.errors import ExitCode
 from parity.records.jobs import MODEL
 from parity.records.results import Report
 
-from . import budget, figures, growth, noise, selection, verdict, wording
+from . import budget, figures, growth, matching, noise, selection, verdict, wording
 from .document import Section, assemble, folded, row, table
 from .escaping import code, fenced, lines_of, prose, unbroken
 from .grouping import groups
 from .markdown_causes import evidence, where_and_why
+from .markdown_figures import every_figure
 from .markdown_run import about_the_run
 from .markdown_steps import every_step, limits_exceeded, step_growth
 from .selection import OutputRow
 
 SIZE_LIMIT = 900 * 1024  # bytes; GitHub drops a summary of more than 1 MiB whole
+_MOST_UNMATCHED = 20  # rows
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⛔", "skipped": "⏭️"}
 
 
@@ -41,7 +43,7 @@ def render(report: Report, limit: int = SIZE_LIMIT, after_verdict: Sequence[Sect
         *_tolerances(report, rows),
         *_unjudged(report),
         *evidence(report, rows),
-        *_details(report, rows),
+        *every_figure(report, rows),
         *every_step(rows),
         *_all_outputs(rows),
         *about_the_run(report),
@@ -90,7 +92,7 @@ def _failures(rows: list[OutputRow]) -> Iterator[Section]:
             for entry in beyond
         ]
         head = f"\n### Beyond tolerance\n\n{table([*columns, *extra.after], numeric)}"
-        yield Section(head, lines, _legend(beyond), weight=89)
+        yield Section(head, lines, f"{_legend(beyond)}{_unmatched(beyond)}", weight=89)
 
 
 def _mostly(entry: OutputRow) -> str:
@@ -106,6 +108,17 @@ def _legend(rows: list[OutputRow]) -> str:
     )
     lines = [f"- {budget.MEANING[leg]}\n" for leg in legs if leg]
     return "\n" + "".join(lines) if lines else ""
+
+
+def _unmatched(rows: list[OutputRow]) -> str:
+    """What found no counterpart, or was decided otherwise: a factor does not say it."""
+    told = [
+        f"- {code(wording.label(entry.subject, entry.name))}: {matching.summary(found)}\n"
+        for entry in rows
+        if (found := entry.worst.measurement and entry.worst.measurement.matching)
+        and (matching.lone(found) or found.flipped)
+    ]
+    return "\n" + "".join(told[:_MOST_UNMATCHED]) if told else ""
 
 
 def _grown(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
@@ -147,8 +160,9 @@ class _Extra:
     def __init__(self, rows: list[OutputRow]) -> None:
         self._sets = any(len(entry.cases) > 1 for entry in rows)
         self._pairs = len({entry.pair for entry in rows}) > 1
+        self._suites = len({entry.pair.suite for entry in rows}) > 1
         self.names = ["Component"] * any(entry.subject != MODEL for entry in rows)
-        self.after = ["Input sets"] * self._sets + ["Suite", "Sides"] * self._pairs
+        self.after = ["Input sets"] * self._sets + ["Suite"] * self._suites + ["Sides"] * self._pairs
 
     def cells(self, entry: OutputRow, count: int | None = None) -> list[str]:
         """The cells of `after`; `count` is of input sets that the table is about, not those that failed."""
@@ -156,7 +170,7 @@ class _Extra:
         amount = f"{told:,} of " if told else ""
         worst = f", worst {code(entry.worst_case.input_set)}" if len(entry.cases) > 1 else ""
         sets = [unbroken(f"{amount}{len(entry.cases):,}") + worst] * self._sets
-        return sets + [code(entry.pair.suite), code(str(entry.pair))] * self._pairs
+        return sets + [code(entry.pair.suite)] * self._suites + [code(str(entry.pair))] * self._pairs
 
 
 def _names(entry: OutputRow, extra: _Extra) -> list[str]:
@@ -203,31 +217,6 @@ def _unjudged(report: Report) -> Iterator[Section]:
             block += f"\n{_indented(fenced(last_words))}\n"
         blocks.append(f"{block}\n")
     yield Section("\n### Could not be judged\n\n", blocks, weight=80)
-
-
-def _details(report: Report, rows: list[OutputRow]) -> Iterator[Section]:
-    blocks = []
-    for entry in selection.failed(rows):
-        spec = wording.spec_file(report, entry.pair.suite)
-        facts = [
-            ("problem", entry.worst.problem),
-            *wording.facts(entry.worst, spec),
-            ("input sets", wording.failing_sets(entry)),
-            *wording.again(entry, spec),
-        ]
-        lines = [row([name, prose(text)]) for name, text in facts if text]
-        lines += _budget(entry)
-        heading = table([code(wording.label(entry.subject, entry.name)), code(str(entry.pair))])
-        blocks.append(f"{heading}{''.join(lines)}\n")
-    if blocks:
-        yield folded("Figures of what is beyond tolerance", "", blocks, weight=40)
-
-
-def _budget(entry: OutputRow) -> list[str]:
-    """One line for each leg, with its bar, and what follows from them."""
-    legs = budget.legs(entry.explained.diagnosis.budget) if entry.explained else []
-    lines = [row([leg.name, f"{leg} {leg.bar}".rstrip()]) for leg in legs]
-    return lines + [row([name, prose(text)]) for name, text in budget.row_conclusions(entry) if text]
 
 
 def _all_outputs(rows: list[OutputRow]) -> Iterator[Section]:

@@ -42,14 +42,8 @@ def _performance(report: Report) -> Iterator[Section]:
             places = [code(entry.subject)] * subjects + [code(entry.pair.suite)] * suites
             cells = [code(side.side), *map(unbroken, told), code(wording.timed_set(entry)), *places]
             lines.append(row(cells))
-    side_of = rows[0].reference
-    runs = (
-        f"{figures.counted(side_of.runs, 'run')} of each side, in turns, after {side_of.warmup} to warm up. "
-        "Own memory is the peak while they ran, without what the process held before it loaded the model; "
-        "peak memory is all of it, in any case that was run.\n\n"
-    )
     columns = ["Side", *numeric, "Input set", *["Timed"] * subjects, *["Suite"] * suites]
-    head = runs + table(columns, numeric)
+    head = f"{limits.how_measured(rows)}\n\n{table(columns, numeric)}"
     yield folded("Latency and peak memory", head, lines, weight=60)
 
 

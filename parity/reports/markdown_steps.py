@@ -13,10 +13,6 @@ from .escaping import code, unbroken
 from .selection import OutputRow
 
 _MOST_STEPS = 100  # rows of one output
-_ALONE = (
-    "\nAlone: the worst step on the reference's own state. Where that is within tolerance and the loop is "
-    "not, errors add up; else the step is at fault.\n"
-)
 
 
 def limits_exceeded(report: Report) -> Iterator[Section]:
@@ -28,15 +24,14 @@ def limits_exceeded(report: Report) -> Iterator[Section]:
     for entry in rows:
         check = entry.check
         cells = [code(wording.label(entry.subject, check.limit_name)), unbroken(limits.amounts(check))]
-        cells += [f"**{_times(check.ratio)}**", _times(check.at_least), _times(check.limit)]
+        ratio, at_least, limit = (
+            unbroken(figures.multiple(value)) for value in (check.ratio, check.at_least, check.limit)
+        )
+        cells += [f"**{ratio}**", at_least, limit]
         lines.append(row([*cells, code(check.at), code(str(entry.pair))]))
     columns = ["Limit", "Reference → candidate", "Ratio", "At least", "Allowed", "Stated at", "Sides"]
     head = f"\n### Beyond its limit\n\n{table(columns, ['Ratio', 'At least', 'Allowed'])}"
     yield Section(head, lines, weight=88)
-
-
-def _times(value: float | None) -> str:
-    return unbroken(f"{figures.number(value)} x") if value is not None else figures.MISSING
 
 
 def step_growth(rows: list[OutputRow]) -> Iterator[Section]:
@@ -47,18 +42,13 @@ def step_growth(rows: list[OutputRow]) -> Iterator[Section]:
     named = any(entry.subject != MODEL for entry in looped)
     lines = []
     for entry in looped:
-        found = entry.worst.steps
-        beyond, factor = steps.first_beyond(found), steps.growth(found)
-        cells = [code(entry.subject)] * named + [code(entry.name), unbroken(steps.bars(found))]
-        cells += [figures.number(found[at].max_abs) for at in (0, -1)]
-        cells += [_times(factor), str(beyond or figures.MISSING)]
-        if (found_alone := steps.worst_alone(found)) is not None:
-            step = found_alone[1]
-            cells += [figures.number(step.alone_max_abs), unbroken(figures.factor(step.alone_factor))]
+        loop = steps.loop_figures(entry.worst.steps)
+        told = [loop.bars, loop.first, loop.last, loop.growth, loop.beyond, loop.alone, loop.alone_factor]
+        cells = [code(entry.subject)] * named + [code(entry.name), *map(unbroken, told)]
         lines.append(row(cells))
     numeric = ["First", "Last", "A step", "Beyond from", "Alone", "Of tolerance"]
     columns = ["Component"] * named + ["Output", "Error by step", *numeric]
-    yield Section(f"\n### Steps\n\n{table(columns, numeric)}", lines, _ALONE, weight=75)
+    yield Section(f"\n### Steps\n\n{table(columns, numeric)}", lines, f"\n{steps.ALONE}\n", weight=75)
 
 
 def every_step(rows: list[OutputRow]) -> Iterator[Section]:
@@ -66,17 +56,12 @@ def every_step(rows: list[OutputRow]) -> Iterator[Section]:
     for entry in selection.failed(rows):
         if not entry.worst.steps:
             continue
+        told = [
+            steps.step_figures(number, step) for number, step in enumerate(entry.worst.steps[:_MOST_STEPS], 1)
+        ]
         lines = [
-            row(
-                [
-                    str(number),
-                    figures.number(step.max_abs),
-                    unbroken(figures.factor(step.factor)) if step.max_abs is not None else step.status,
-                    figures.number(step.alone_max_abs),
-                    unbroken(figures.factor(step.alone_factor)) if step.alone_max_abs is not None else "",
-                ]
-            )
-            for number, step in enumerate(entry.worst.steps[:_MOST_STEPS], 1)
+            row([each.number, *map(unbroken, (each.error, each.factor, each.alone, each.alone_factor))])
+            for each in told
         ]
         columns = ["Step", "Max error", "Of tolerance", "Alone", "Alone, of tolerance"]
         name = wording.label(entry.subject, entry.name)[:80]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import log
+from sys import float_info
 
 from parity.records.results import OutputResult, StepResult
 
@@ -12,6 +14,61 @@ from . import figures
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_BARS = 32
+
+
+@dataclass(frozen=True)
+class LoopFigures:
+    """The loop of one output, for a row of a table; `alone` is of the worst step."""
+
+    bars: str
+    first: str
+    last: str
+    growth: str
+    beyond: str
+    alone: str
+    alone_factor: str
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """One step, for a row of a table."""
+
+    number: str
+    error: str
+    factor: str
+    alone: str
+    alone_factor: str
+
+
+ALONE = (
+    "Alone: the worst step on the reference's own state. Where that is within tolerance and the loop is "
+    "not, errors add up; else the step is at fault."
+)
+
+
+def loop_figures(steps: Sequence[StepResult]) -> LoopFigures:
+    """The row of an output with at least one step."""
+    _, worst = worst_alone(steps) or (0, steps[0])
+    return LoopFigures(
+        bars=bars(steps),
+        first=figures.number(steps[0].max_abs),
+        last=figures.number(steps[-1].max_abs),
+        growth=figures.multiple(growth(steps)),
+        beyond=str(first_beyond(steps) or figures.MISSING),
+        alone=figures.number(worst.alone_max_abs),
+        alone_factor=figures.factor(worst.alone_factor),
+    )
+
+
+def step_figures(number: int, step: StepResult) -> StepFigures:
+    """The row of a step, which is counted from 1."""
+    return StepFigures(
+        number=str(number),
+        error=figures.number(step.max_abs),
+        factor=figures.factor(step.factor) if step.max_abs is not None else step.status,
+        alone=figures.number(step.alone_max_abs),
+        alone_factor=figures.factor(step.alone_factor) if step.alone_max_abs is not None else "",
+    )
 
 
 def place(output: OutputResult) -> str:
@@ -25,7 +82,7 @@ def bars(steps: Sequence[StepResult]) -> str:
     The scale is a decade at least: rounding that doubles is no growth. Of more than 32 steps, the greatest of
     each of 32 stretches.
     """
-    errors = [step.max_abs for step in _stretched(steps)]
+    errors = [error for _, error in stretched([step.max_abs for step in steps], _MOST_BARS)]
     known = [log(error) for error in errors if error]
     low = min(known, default=0.0)
     span = max(max(known, default=0.0) - low, log(10))
@@ -47,7 +104,7 @@ def growth(steps: Sequence[StepResult]) -> float | None:
     if len(known) < 2:
         return None
     (first, start), (last, end) = known[0], known[-1]
-    return float((end / start) ** (1 / (last - first)))
+    return float(min(end / start, float_info.max) ** (1 / (last - first)))
 
 
 def first_beyond(steps: Sequence[StepResult]) -> int | None:
@@ -71,13 +128,17 @@ def facts(output: OutputResult) -> list[tuple[str, str]]:
 
 def course(output: OutputResult) -> str:
     """``▁▃▅▇█ 1.2e-7 → 3.4e-5, first beyond in step 3 of 8, 1.9 x a step``; short, to fit beside a name."""
-    steps = output.steps
+    return f"{bars(output.steps)} {trend(output.steps)}"
+
+
+def trend(steps: Sequence[StepResult]) -> str:
+    """``1.2e-7 → 3.4e-5, first beyond in step 3 of 8, 1.9 x a step``."""
     first, last = (figures.number(steps[at].max_abs) for at in (0, -1))
     beyond, factor = first_beyond(steps), growth(steps)
     said = [
-        f"{bars(steps)} {first} → {last}",
-        f"first beyond in step {beyond} of {len(steps)}" if beyond else f"{len(steps)} steps",
-        f"{figures.number(factor)} x a step" if factor is not None else "",
+        f"{first} → {last}",
+        f"first beyond in step {beyond} of {len(steps)}" if beyond else figures.counted(len(steps), "step"),
+        f"{figures.multiple(factor)} a step" if factor is not None else "",
     ]
     return ", ".join(part for part in said if part)
 
@@ -102,9 +163,14 @@ def _size(step: StepResult) -> float:
     return float("inf") if step.alone_status == "failed" else 0.0
 
 
-def _stretched(steps: Sequence[StepResult]) -> list[StepResult]:
-    if len(steps) <= _MOST_BARS:
-        return list(steps)
-    edges = [round(at * len(steps) / _MOST_BARS) for at in range(_MOST_BARS + 1)]
-    stretches = [steps[start:end] for start, end in pairwise(edges)]
-    return [max(stretch, key=lambda step: step.max_abs or 0.0) for stretch in stretches]
+def stretched(errors: Sequence[float | None], most: int) -> list[tuple[int, float | None]]:
+    """(step, error) of each step, counted from 1; of more than `most`, the greatest of `most` stretches.
+
+    None, which could not be measured, counts as greater than all.
+    """
+    numbered = list(enumerate(errors, 1))
+    if len(numbered) <= most:
+        return numbered
+    edges = [round(at * len(numbered) / most) for at in range(most + 1)]
+    stretches = [numbered[start:end] for start, end in pairwise(edges)]
+    return [max(part, key=lambda entry: float("inf") if entry[1] is None else entry[1]) for part in stretches]

@@ -5,7 +5,6 @@ The words hold texts of models as they are; each report makes them inert in its 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 
 from parity.records.jobs import MODEL
@@ -15,7 +14,6 @@ from parity.records.results import (
     Measurement,
     OutputResult,
     Report,
-    Repro,
     SidePerformance,
     Tolerance,
 )
@@ -199,20 +197,6 @@ def failing_sets(row: OutputRow) -> str:
         return f"all {len(row.cases):,} beyond tolerance{worst}"
     sets = listed(case.input_set for case in row.failing)
     return f"{len(row.failing):,} of {len(row.cases):,} beyond tolerance: {sets}{worst}"
-
-
-def again(row: OutputRow, spec: str) -> list[tuple[str, str]]:
-    """How to see the worst case of a failed row again, (name, text): with the gate, and without it.
-
-    `spec` is the specification's path.
-    """
-    # Of the component's cases one is saved; it need not be the worst of this output.
-    repro = next((case.repro for case in row.cases if case.repro), Repro())
-    script = f"python {repro.folder}/repro.py, in the folder of the reports" if repro.folder else ""
-    return [
-        ("replay", shlex.join(["parity", "run", spec, "--case", row.worst_case.id])),
-        ("repro", "; ".join(filter(None, (script, repro.note)))),
-    ]
 
 
 def timed_set(row: PerformanceRow) -> str:

@@ -96,7 +96,7 @@ def test_a_failure_says_leg_place_cause_and_remedy() -> None:
     assert failure is not None
     reason = "epsilon is 2e-3 in the file, 1e-3 in the module (99.8 % of the export error)"
     assert failure.get("message") == f"402 x its tolerance: {reason}"
-    assert (failure.text or "").splitlines()[-8:] == [
+    assert (failure.text or "").splitlines()[-9:] == [
         "leg: export",
         "starts at: backbone.blocks.1.4 (BatchNormalization, model.py:31)",
         "node: /backbone/blocks.1/blocks.1.4/BatchNormalization",
@@ -105,10 +105,23 @@ def test_a_failure_says_leg_place_cause_and_remedy() -> None:
         "mend: export again: the file is stale",
         "expected there: min -4.2130, max 5.8710, mean 0.012100, std 0.99820",
         "found there: min -4.1720, max 5.8130, mean 0.011900, std 0.98840",
+        f"replay: parity run {made.SPEC} --case centerpoint/cpu/0/backbone_head",
     ]
     noted = find(parsed(KINDS["puzzles"]), "centerpoint.cpu/0/model", "silent_0").find("failure")
     assert noted is not None
-    assert (noted.text or "").endswith("\nnote: the loop 'Loop_12' was not followed: its body is run as one")
+    assert "\nnote: the loop 'Loop_12' was not followed: its body is run as one\n" in (noted.text or "")
+
+
+def test_a_failed_case_says_how_to_see_it_again() -> None:
+    suite = parsed(KINDS["compared"])
+    texts = [
+        find(suite, f"centerpoint.cuda:0/{i}/backbone_head", "heatmap").findtext("failure") for i in (0, 1)
+    ]
+    assert all(
+        f"\nreplay: parity run {made.SPEC} --case centerpoint/cuda:0/" in (text or "") for text in texts
+    )
+    repro = "\nrepro: python repro/centerpoint-cuda-0-1-backbone_head/repro.py, in the folder of the reports"
+    assert [repro in (text or "") for text in texts] == [False, True]
 
 
 def test_shape_and_nan_are_failures_and_say_why() -> None:

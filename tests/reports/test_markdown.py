@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import reports as made
 
+from parity.records.results import Report
 from parity.reports import markdown
 from parity.reports.escaping import code, prose
 
@@ -254,3 +255,24 @@ def test_a_small_limit_keeps_the_worst_failure_and_says_that_there_is_more() -> 
     text = markdown.render(many(10), 2_000)
     assert "failing.00029" in text
     assert "see results.json" in text
+
+
+def test_a_command_to_replay_is_code_that_can_be_copied_whole() -> None:
+    case = made.case("model", (made.output("y", 0.5),), id="s/torch@cpu.example:onnxruntime@cpu/0/model")
+    text = markdown.render(made.report((case,), 1))
+    (cell,) = (line for line in text.splitlines() if line.startswith("| replay |"))
+    assert cell.startswith("| replay | <code>parity run examples/centerpoint/parity.yml --case ")
+    assert "onnxruntime&#64;cpu" in cell
+
+
+def test_suites_have_a_column_where_there_are_several_alone() -> None:
+    assert "| Suite | Sides |" in markdown.render(_two_suites())
+    one = markdown.render(KINDS["compared"])
+    assert "| Sides |" in one
+    assert "Suite" not in one
+
+
+def _two_suites() -> Report:
+    names = ("one", "two")
+    cases = tuple(made.case("model", (made.output("y", 0.5),), suite=name) for name in names)
+    return made.report(cases, 1, tuple(made.suite(name=name) for name in names))

@@ -66,6 +66,11 @@ def test_every_report_has_the_rows_without_a_counterpart_and_both_places() -> No
     assert results.parse(results.render(report)) == report
 
 
+def test_the_summary_says_what_found_no_counterpart_before_anything_is_folded() -> None:
+    seen = markdown.render(matched()).partition("<details>")[0]
+    assert "12 rows with 11, 3 at another place, 3 without a counterpart (1 of them optional)" in seen
+
+
 def test_an_output_that_was_always_empty_is_remarked_upon() -> None:
     stream = io.StringIO()
     console.print_report(matched(), {}, Console(file=stream, width=120, markup=False, emoji=False))

@@ -44,6 +44,7 @@ def test_a_step_that_was_not_measured_is_seen() -> None:
     )
     found = (*made.steps((1e-6, 1e-6), 1e-6), unmeasured)
     assert steps.bars(found) == "▁▁!"
+    assert steps.bars((*found, *made.steps((1e-6,) * 500, 1e-6))).count("!") == 1
     assert steps.first_beyond(found) == 3
     assert steps.worst_alone(found) == (3, unmeasured)
     assert "beyond tolerance too: -, ∞ the tolerance in step 3" in steps.alone(found)

@@ -10,6 +10,7 @@ import msgspec
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
 from parity.records.matching import Matching
 from parity.records.outcomes import Setting
+from parity.records.placement import Crossings, Misplaced, Placement
 from parity.records.results import (
     GROWTH,
     SCHEMA_VERSION,
@@ -26,6 +27,7 @@ from parity.records.results import (
     PerformanceCheck,
     Problem,
     Report,
+    Repro,
     SidePerformance,
     SideSettings,
     Status,
@@ -599,7 +601,7 @@ def hostile() -> Report:
         failing = replaced(failing, step=1, steps=steps((0.5, 0.6), 0.5))
         told = case(subject, (failing, passing), suite=name, input_set=name, reference=name, modules=followed)
         forged = [limit(status=status, problem=name, at=name) for status in ("failed", "passed", "error")]
-        told = replaced(told, performance=tuple(forged))
+        told = replaced(told, performance=tuple(forged), repro=Repro(folder=name, note=name))
         cases.append(replaced(told, id=name))
         problem = Problem(kind="crash", message=name, at=name, fix=name, detail=f"{name}\n" * 30)
         cases.append(case(subject, (), suite=name, status="error", problem=problem, id=f"{name}?"))
@@ -735,6 +737,58 @@ def matched() -> Report:
     return report((case("backbone_head", (failed, none)),), 1)
 
 
+def compared() -> Report:
+    """Three pairs of sides: another dtype, nodes on another provider, a folder to see a failure again."""
+    elsewhere = Misplaced(op_type="Det", provider="CPUExecutionProvider", count=3, nodes=("head/Det", ""))
+    crossings = Crossings(input_set="0", count=2, bytes=3 * 2**20, unknown="the shape of 'x' is not known")
+    placed = Placement(
+        component="backbone_head",
+        requested="CUDAExecutionProvider",
+        nodes={"CUDAExecutionProvider": 40, "CPUExecutionProvider": 3},
+        elsewhere=(elsewhere,),
+        crossings=crossings,
+    )
+    told = "3 of 43 nodes are not on CUDAExecutionProvider: Det x 3 (head/Det, ...)"
+    reference, candidate = suite().sides
+    on_gpu = replaced(candidate, side="onnxruntime+cuda@cuda:0", notes=(told,), placements=(placed,))
+    half = output("heatmap", 4e-3, bound=1e-3, dtype="float16", reference_dtype="float32")
+    gpu: dict[str, Any] = {"device": "cuda:0", "candidate": "onnxruntime+cuda@cuda:0"}
+    saved = Repro(folder="repro/centerpoint-cuda-0-1-backbone_head")
+    unlike = Problem(
+        kind="device",
+        message="the reference, running: RuntimeError: two devices; anchors is on cpu, the module on cuda:0",
+        fix="register anchors with register_buffer",
+        causes=(
+            cause(
+                "device",
+                "reference",
+                None,
+                message="anchors [3, 4] is on cpu, the module on cuda:0 (model.py:40)",
+                remedy="register anchors with register_buffer",
+                tensor="head.anchors",
+            ),
+        ),
+    )
+    return report(
+        (
+            case("backbone_head", (output("heatmap", 1e-5),)),
+            case("backbone_head", (half,), **gpu),
+            case(
+                "backbone_head",
+                (replaced(half, max_abs=5e-3, factor=5.0),),
+                input_set="1",
+                repro=saved,
+                **gpu,
+            ),
+            case(
+                "backbone_head", (), input_set="2", status="error", problem=unlike, reference="torch@cuda:0"
+            ),
+        ),
+        1,
+        (suite(sides=(reference, candidate, on_gpu)),),
+    )
+
+
 def all_kinds() -> dict[str, Report]:
     return {
         "green": green(),
@@ -753,6 +807,7 @@ def all_kinds() -> dict[str, Report]:
         "loops": loops(),
         "limits": limits(),
         "matched": matched(),
+        "compared": compared(),
         "empty": report((), 3, ()),
     }
 

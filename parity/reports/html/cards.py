@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from parity.records.diagnosis import Cause, ModuleErrors, Statistics
 from parity.records.jobs import MODEL, PIPELINE
 from parity.records.results import Report
-from parity.reports import budget, causes, figures, grouping, selection, wording
+from parity.reports import budget, causes, figures, grouping, matching, replay, selection, wording
+from parity.reports.escaping import NAME_LIMIT
 from parity.reports.grouping import Group
 from parity.reports.selection import OutputRow
 
@@ -17,7 +19,20 @@ from . import plots
 MOST = 20  # cards
 _MOST_CHIPS = 12
 _MOST_MODULES = 400  # rows of the table behind the plot
-_FIRST = ("because", "mend", "starts at", "node", "adds", "mostly", "noise", "unknown", "also", "note")
+_MATCHED = ("matched", "unmatched")  # told with the reason
+_FIRST = (
+    *_MATCHED,
+    "because",
+    "mend",
+    "starts at",
+    "node",
+    "adds",
+    "mostly",
+    "noise",
+    "unknown",
+    "also",
+    "note",
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,10 @@ class Modules:
 
 @dataclass(frozen=True)
 class Card:
-    """All that is known of outputs that are off for one reason; the first chip is the one it is told for."""
+    """All that is known of outputs that are off for one reason; the first chip is the one it is told for.
+
+    `again` is how to see it again, `folder` what was saved for that, and `link` the way there from the page.
+    """
 
     subject: str
     sides: str
@@ -70,6 +88,9 @@ class Card:
     causes: tuple[CauseRow, ...]
     modules: Modules | None
     facts: tuple[tuple[str, str], ...]
+    again: tuple[tuple[str, str], ...]
+    folder: str
+    link: str
 
 
 def of_report(report: Report, rows: list[OutputRow]) -> list[Card]:
@@ -99,6 +120,7 @@ def _card(report: Report, group: Group, seen: set[str]) -> Card:
     case = explained.case if explained else lead.worst_case
     shown = () if case.id in seen else case.modules
     seen.add(case.id)
+    spec, folder = wording.spec_file(report, lead.pair.suite), replay.saved(lead).folder
     return Card(
         subject="" if lead.subject == MODEL else lead.subject,
         sides=str(lead.pair),
@@ -110,20 +132,30 @@ def _card(report: Report, group: Group, seen: set[str]) -> Card:
         causes=tuple(map(_cause, diagnosis.causes)) if diagnosis and len(diagnosis.causes) > 1 else (),
         modules=_modules(shown),
         facts=tuple(
+            (name, text) for name, text in wording.facts(lead.worst, spec) if text and name not in _MATCHED
+        ),
+        again=tuple(
             (name, text)
-            for name, text in (
-                *wording.facts(lead.worst, wording.spec_file(report, lead.pair.suite)),
-                ("input sets", wording.failing_sets(lead)),
-            )
+            for name, text in (("input sets", wording.failing_sets(lead)), *replay.again(lead, spec))
             if text
         ),
+        folder=folder,
+        link=_link(folder),
     )
+
+
+def _link(folder: str) -> str:
+    """Relative to the page, whatever a file says that was forged; empty where there is none to be made."""
+    if not 0 < len(folder) <= NAME_LIMIT:
+        return ""
+    return f"./{quote(folder.lstrip('/'), errors='backslashreplace')}/"
 
 
 def _reason(group: Group) -> list[tuple[str, str]]:
     """Facts of the reason, what matters most first."""
     row, explained = group.lead, group.explained
-    found = [*budget.row_conclusions(row)]
+    measured = row.worst.measurement
+    found = [*matching.facts(measured.matching if measured else None), *budget.row_conclusions(row)]
     if explained:
         diagnosis = explained.diagnosis
         found += [*causes.facts(diagnosis), *grouping.remedies(group), *causes.note_facts(diagnosis)]

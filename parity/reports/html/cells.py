@@ -11,13 +11,27 @@ MOST_ROWS = 5_000  # of a table: a browser sorts them at once, and the page stay
 
 
 @dataclass(frozen=True)
+class Meter:
+    """A bar beside a figure, and the spread of what it is the median of; all in per cent of its room."""
+
+    kind: str
+    width: float
+    spread: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
-    """A text. `code`: a name of a model or user. `sort`: what a column of figures is sorted by."""
+    """A text. `code`: a name of a model or user. `sort`: what a column of figures is sorted by.
+
+    `listed`: figures with commas between them, at which alone a line may be broken.
+    """
 
     text: str
     code: bool = False
     sort: float | None = None
     tone: str = ""
+    meter: Meter | None = None
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,11 @@ def table_of(
         return None
     rest = 0 if whole is None else whole - len(kept)
     return Table(title, tuple(columns), kept, frozenset(numeric), left_out=rest)
+
+
+def unbroken(text: str) -> str:
+    """Figures of our own, with spaces at which no line is broken."""
+    return text.replace(" ", "\u00a0")
 
 
 def kind_of(dtype: str, shape: tuple[int, ...]) -> str:

@@ -21,7 +21,7 @@ from parity.records.results import Report
 from parity.reports import figures, growth, selection, verdict
 from parity.reports.escaping import TEXT_LIMIT, visible
 
-from . import cards, run_tables, tables
+from . import cards, costs, loops, run_tables, tables
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TONES = {ExitCode.PASSED: "passed", ExitCode.FAILED: "failed"}
@@ -43,6 +43,9 @@ def render(report: Report) -> str:
             counts=tables.counts(report, rows),
             cards=cards.of_report(report, rows),
             left_out=cards.left_out(rows),
+            limits=costs.exceeded(report),
+            loops=loops.of_rows(rows),
+            costs=costs.costs(report),
             unjudged=tables.unjudged(report),
             grown=tables.grown(rows),
             notes=[*growth.notes(report, rows), *tables.notes(report, rows)],
@@ -59,6 +62,7 @@ def render(report: Report) -> str:
 def _about(report: Report) -> list[str]:
     sets = {(case.suite, case.input_set) for case in report.cases}
     return [
+        selection.listed(dict.fromkeys(str(selection.pair_of(case)) for case in report.cases), most=4),
         figures.counted(len(report.cases), "case"),
         figures.counted(len(sets), "input set"),
         figures.seconds(report.duration_s),

@@ -152,7 +152,7 @@ def of_modules(modules: Sequence[ModuleErrors]) -> ModulePlot | None:
         right=right,
         floor=floor,
         stems=tuple(stems),
-        lines=tuple((_y(scale, 10.0**power), f"1e{power}") for power in _thinned(scale.decades)),
+        lines=tuple((_y(scale, 10.0**power), f"1e{power}") for power in thinned(scale.decades)),
         worst=stems[worst],
         label=followed[worst].module or _WHOLE,
         label_anchor="start" if worst < len(stems) / 2 else "end",
@@ -165,7 +165,8 @@ def _title(module: ModuleErrors) -> str:
     return f"{module.module or _WHOLE} ({module.type}): adds {adds}, inherits {inherits}"
 
 
-def _thinned(powers: list[int]) -> list[int]:
+def thinned(powers: list[int]) -> list[int]:
+    """At most about six of them: there is no room for more labels."""
     return powers if len(powers) <= 6 else powers[:: 1 + len(powers) // 6]
 
 

@@ -1,40 +1,22 @@
-"""The tables that tell how the run was made: latency, settings in force, exports, inputs, environment."""
+"""The tables that tell how the run was made: settings in force, placement, exports, inputs, environment."""
 
 from __future__ import annotations
 
+from parity.placement import crossing_text, operator_text
 from parity.records.outcomes import Setting
-from parity.records.placement import Crossings
 from parity.records.results import Report, SuiteResult
-from parity.reports import figures, selection, wording
+from parity.reports import figures
 
 from .cells import MOST_ROWS, Cell, Table, kind_of, table_of
 
 
 def about_the_run(report: Report) -> list[Table]:
-    """Latency, effective settings, exports, inputs, environment."""
-    found = [_performance(report)]
+    """Effective settings, placement, exports, inputs, environment."""
+    found: list[Table | None] = []
     for suite in report.suites:
         found += [_settings(suite), _placements(suite), _exports(suite)]
     found += [_inputs(report), _environment(report)]
     return [table for table in found if table is not None]
-
-
-def _performance(report: Report) -> Table | None:
-    lines = [
-        (
-            Cell(row.subject, code=True),
-            Cell(figures.milliseconds(row.reference.latency_ms), sort=row.reference.latency_ms),
-            Cell(figures.milliseconds(row.candidate.latency_ms), sort=row.candidate.latency_ms),
-            Cell(figures.ratio(row.candidate.latency_ms, row.reference.latency_ms)),
-            Cell(wording.peak_memory(row.reference)),
-            Cell(wording.peak_memory(row.candidate)),
-            Cell(wording.timed_set(row), code=True),
-            Cell(str(row.pair), code=True),
-        )
-        for row in selection.performance_rows(report)
-    ]
-    numeric = ("Reference", "Candidate", "Ratio", "Memory, reference", "Memory, candidate")
-    return table_of("Latency and peak memory", ("Timed", *numeric, "Input set", "Sides"), lines, numeric)
 
 
 def _settings(suite: SuiteResult) -> Table | None:
@@ -66,26 +48,18 @@ def _placements(suite: SuiteResult) -> Table | None:
             Cell(placed.component, code=True),
             Cell(placed.requested, code=True),
             Cell(placed.unknown or _counts(placed.nodes)),
-            Cell(", ".join(f"{each.count} {each.op_type} on {each.provider}" for each in placed.elsewhere)),
-            Cell(_crossing(placed.crossings)),
+            Cell(", ".join(f"{operator_text(each)} on {each.provider}" for each in placed.elsewhere)),
+            Cell(crossing_text(placed.crossings) if placed.crossings else ""),
         )
         for side in suite.sides
         for placed in side.placements
     ]
-    columns = ("Side", "Component", "Requested", "Nodes", "Elsewhere", "Crosses in each run")
+    columns = ("Side", "Component", "Requested", "Nodes", "Elsewhere", "Between providers")
     return table_of(f"Placement in {suite.name}", columns, lines)
 
 
 def _counts(nodes: dict[str, int]) -> str:
     return ", ".join(f"{provider} {count:,}" for provider, count in nodes.items())
-
-
-def _crossing(found: Crossings | None) -> str:
-    """``3 tensors, 1.25 MiB``."""
-    if found is None or not found.count:
-        return ""
-    told = f"{figures.counted(found.count, 'tensor')}, {figures.size(found.bytes)}"
-    return f"{told} ({found.unknown})" if found.unknown else told
 
 
 def _exports(suite: SuiteResult) -> Table | None:

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from parity.records.jobs import MODEL
-from parity.records.results import OutputResult, Report
-from parity.reports import budget, causes, figures, growth, noise, selection, wording
+from parity.records.results import OutputResult, Problem, Report
+from parity.reports import budget, causes, figures, growth, limits, noise, selection, wording
 from parity.reports.escaping import lines_of
 from parity.reports.selection import OutputRow
 
-from .cells import MOST_ROWS, Cell, Table, kind_of, table_of
+from .cells import MOST_ROWS, Cell, Table, kind_of, table_of, unbroken
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Unjudged:
     fix: str
     cases: str
     lines: list[str] = field(default_factory=list)
+    causes: Table | None = None
 
 
 def counts(report: Report, rows: list[OutputRow]) -> list[tuple[str, str, str]]:
@@ -33,6 +33,7 @@ def counts(report: Report, rows: list[OutputRow]) -> list[tuple[str, str, str]]:
     problems = sum(len(entry.cases) or 1 for entry in selection.unjudged(report))
     tiles = [
         ("failed", found["failed"], "beyond tolerance"),
+        ("failed", len(limits.exceeded(report)), "beyond limits of latency or memory"),
         ("error", problems, "not judged"),
         ("grown", len(growth.grown(rows)), "grown since the baseline"),
         ("passed", found["passed"], "within tolerance"),
@@ -50,13 +51,25 @@ def unjudged(report: Report) -> list[Unjudged]:
             entry.problem.fix,
             selection.listed(entry.cases) if entry.cases else f"all of {entry.suite}",
             lines_of(entry.problem.detail),
+            _causes(entry.problem),
         )
         for entry in selection.unjudged(report)
     ]
 
 
+def _causes(problem: Problem) -> Table | None:
+    """Tensors that were on another device, one by one."""
+    lines = [
+        (Cell(cause.kind), Cell(cause.tensor, code=True), Cell(cause.message), Cell(cause.remedy))
+        for cause in problem.causes
+    ]
+    return table_of("Causes", ("Cause", "Tensor", "What is wrong", "Mend"), lines)
+
+
 def grown(rows: list[OutputRow]) -> Table | None:
     """What has grown since the baseline."""
+    sides = _Sides(rows)
+    repeated = any(len(row.cases) > 1 for row in rows)
     lines = [
         (
             _name(entry.row),
@@ -65,21 +78,26 @@ def grown(rows: list[OutputRow]) -> Table | None:
             Cell(entry.times, tone="grown", sort=_or_infinite(entry.output.growth)),
             _factor(entry.row.worst),
             Cell(entry.why),
+            *([_sets(entry.row, entry.sets)] if repeated else []),
+            *sides.cells(entry.row),
         )
         for entry in growth.grown(rows)
     ]
     columns = ("Output", "Was", "Now", "Growth", "Of tolerance", "Why")
-    return table_of("Grown since the baseline", columns, lines, ("Was", "Now", "Growth", "Of tolerance"))
+    more = (*(["Input sets"] if repeated else []), *sides.columns)
+    numeric = ("Was", "Now", "Growth", "Of tolerance", "Input sets")
+    return table_of("Grown since the baseline", (*columns, *more), lines, numeric)
 
 
 def notes(report: Report, rows: list[OutputRow]) -> list[tuple[str, str]]:
-    """Tolerances out of proportion, what the sides had to say, what was skipped."""
-    return [*noise.tolerance_notes(report, rows), *wording.notes(report), *wording.skips(report)]
+    """Tolerances out of proportion, limits in doubt, what the sides had to say, what was skipped."""
+    tolerances = [*wording.never_compared(rows), *noise.tolerance_notes(report, rows)]
+    return [*tolerances, *limits.doubts(report), *wording.notes(report), *wording.skips(report)]
 
 
 def outputs(rows: list[OutputRow]) -> Table | None:
     """One line for each output over all its input sets, the worst first."""
-    several = len({row.pair for row in rows}) > 1
+    sides = _Sides(rows)
     repeated = any(len(row.cases) > 1 for row in rows)
     explained = any(row.explained for row in rows)
     mostly = ["Mostly"] * explained
@@ -93,12 +111,12 @@ def outputs(rows: list[OutputRow]) -> Table | None:
             _bound(row.worst),
             *([_mostly(row)] if explained else []),
             *_worst(row.worst),
-            *([_sets(row)] if repeated else []),
-            *([Cell(str(row.pair), code=True)] if several else []),
+            *([_sets(row, len(row.failing)), Cell(row.worst_case.input_set, code=True)] if repeated else []),
+            *sides.cells(row),
         )
         for row in selection.worst_first(rows)[:MOST_ROWS]
     ]
-    more = (*(["Input sets"] if repeated else []), *(["Sides"] if several else []))
+    more = (*(["Input sets", "Worst in"] if repeated else []), *sides.columns)
     numeric = ("Max error", "Of tolerance", "Reference", "Candidate", "Input sets")
     return table_of("All outputs", (*columns, "Candidate", *more), lines, numeric, len(rows))
 
@@ -146,8 +164,22 @@ def cases(report: Report) -> Table | None:
     return table_of("All cases", columns, lines, ("Max error", "Of tolerance"), whole)
 
 
+class _Sides:
+    """Columns that tell which suite and which two sides a row is of, where rows differ in them."""
+
+    def __init__(self, rows: list[OutputRow]) -> None:
+        self._pairs = len({row.pair for row in rows}) > 1
+        self._suites = len({row.pair.suite for row in rows}) > 1
+        self.columns = ("Suite",) * self._suites + ("Sides",) * self._pairs
+
+    def cells(self, row: OutputRow) -> list[Cell]:
+        """The cells of `columns`."""
+        suite, pair = Cell(row.pair.suite, code=True), Cell(str(row.pair), code=True)
+        return [suite] * self._suites + [pair] * self._pairs
+
+
 def _name(row: OutputRow) -> Cell:
-    return Cell(row.name if row.subject == MODEL else wording.label(row.subject, row.name), code=True)
+    return Cell(wording.label(row.subject, row.name), code=True)
 
 
 def _error(output: OutputResult) -> Cell:
@@ -169,16 +201,12 @@ def _factor(output: OutputResult) -> Cell:
 
 
 def _bound(output: OutputResult) -> Cell:
-    return Cell(", ".join(map(_unbroken, figures.tolerance(output.tolerance).split(", "))))
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", "\u00a0")
+    return Cell(figures.tolerance(output.tolerance), listed=True)
 
 
 def _worst(output: OutputResult) -> Iterator[Cell]:
     element = wording.worst_element(output)
-    yield Cell(_unbroken(figures.bracketed(element.index)) if element else "", code=True)
+    yield Cell(unbroken(wording.located(element)) if element else "", code=True)
     yield Cell(element.reference if element else "", code=True)
     yield Cell(element.candidate if element else "", code=True)
 
@@ -187,9 +215,10 @@ def _mostly(row: OutputRow) -> Cell:
     return Cell(budget.mostly(row.explained.diagnosis) if row.explained else "")
 
 
-def _sets(row: OutputRow) -> Cell:
-    amount = f"{len(row.failing):,} of " if row.failing else ""
-    return Cell(f"{amount}{len(row.cases):,}", sort=float(len(row.failing)))
+def _sets(row: OutputRow, count: int) -> Cell:
+    """Of how many input sets the table is about, of all."""
+    amount = f"{count:,} of " if count else ""
+    return Cell(f"{amount}{len(row.cases):,}", sort=float(count))
 
 
 def _or_infinite(found: object) -> float:

@@ -14,27 +14,28 @@ from hypothesis import strategies as st
 from support import reports as made
 from support.reports import replaced
 
-from parity.records.placement import Crossings, Misplaced, Placement
+from parity.records.matching import Matching
+from parity.records.results import Repro
 from parity.reports import html
 from parity.reports.html import cells
 
 KINDS = made.all_kinds()
 PAGES = {kind: html.render(report) for kind, report in KINDS.items()}
-VOID = {"meta", "link", "line", "rect", "circle"}
+VOID = {"meta", "link", "line", "rect", "circle", "polyline"}
 # All that the template writes; what a name could smuggle in is not among them.
 OURS = frozenset(
     re.findall(
         r"\w+",
         """html head meta link title style body header div h1 h2 h3 span p code ul li b main section article
         dl dt dd pre details summary figure figcaption svg line rect circle text g table thead tbody tr th td
-        footer script small i""",
+        footer script small i b a polyline""",
     )
 )
 ATTRIBUTES = frozenset(
     re.findall(
         r"[\w-]+",
         """lang charset http-equiv content name rel href class aria-hidden aria-label role width height
-        viewbox x y x1 x2 y1 y2 rx cx cy r text-anchor scope data-sort data-sortable data-filter""",
+        viewbox x y x1 x2 y1 y2 rx cx cy r points text-anchor scope data-sort data-sortable data-filter""",
     )
 )
 
@@ -93,7 +94,9 @@ def test_only_our_own_tags_and_attributes_come_out(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_asks_for_nothing_and_runs_its_own_script_alone(kind: str) -> None:
     read = Reader(PAGES[kind])
-    assert [value for name, value in read.attributes if name in ("href", "src")] == ["data:,"]
+    icon, *links = [value for name, value in read.attributes if name in ("href", "src")]
+    assert icon == "data:,"
+    assert all(re.fullmatch(r"\./[\w.~%/-]+/", link) for link in links)  # a folder beside the page
     (policy,) = [value for name, value in read.attributes if "default-src" in value]
     for name, source in read.sources.items():
         digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
@@ -193,16 +196,98 @@ def test_the_run_is_told() -> None:
         assert said in text
 
 
-def test_nodes_that_another_provider_took_are_told() -> None:
-    elsewhere = Misplaced(op_type="Det", provider="CPUExecutionProvider", count=3, nodes=("a", "b", "c"))
-    crossings = Crossings(input_set="0", count=2, bytes=3 * 2**20)
-    nodes = {"CUDAExecutionProvider": 40, "CPUExecutionProvider": 3}
-    placed = Placement("model", "CUDAExecutionProvider", nodes, (elsewhere,), crossings)
-    sides = tuple(replaced(side, placements=(placed,)) for side in made.suite().sides[1:])
-    page = html.render(made.report(made.centerpoint_cases(), 0, (made.suite(sides=sides),)))
-    text = Reader(page).text
-    for said in ("Placement in centerpoint", "3 Det on CPUExecutionProvider", "2 tensors, 3.00 MiB"):
-        assert said in text
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        (
+            "loops",
+            (
+                "1.00e-6 → 6.10e-4, first beyond in step 7 of 8, 2.50 x a step",
+                "errors add up",
+                "beyond tolerance too: 2.90e-4, 2.90 x the tolerance in step 1",
+                "▁▂▃▄▅▆▇█",
+                "Steps of decoder / faulty",
+                "step 4 alone, on the reference's own state",
+            ),
+        ),
+        (
+            "limits",
+            (
+                "latency 1.83 x the reference's",
+                "220 ms → 403 ms",
+                "1.71 x, noise allowed for",
+                "max_latency_ratio 1.5 at examples/centerpoint/parity.yml:88:3",
+                "max_memory_ratio: the driver does not tell",
+                "above the limit, but noise could make that of it",
+                "1 beyond limits of latency or memory",
+                "15 runs of each side, in turns, after 1 to warm up",
+            ),
+        ),
+        (
+            "matched",
+            (
+                "2 rows without a counterpart",
+                "12 rows with 11, 3 at another place, 3 without a counterpart (1 of them optional)",
+                "row 7 of the reference has no counterpart: boxes [1.0, 2.0]",
+                "[2, 0] ↔ [5, 0]",
+                "rows, optional ≤ 0.051, atol 1e-4",
+                "nothing of it was compared",
+            ),
+        ),
+        (
+            "compared",
+            (
+                "torch@cuda:0 → onnxruntime+cuda@cuda:0",
+                "float32 → float16[1, 2, 128, 128]",
+                "all 2 beyond tolerance; worst: 1",
+                "parity run examples/centerpoint/parity.yml --case centerpoint/cuda:0/1/backbone_head",
+                "python repro/centerpoint-cuda-0-1-backbone_head/repro.py, in the folder of the reports",
+                "3 of 43 nodes are not on CUDAExecutionProvider",
+                "Det x 3 (head/Det, ...) on CPUExecutionProvider",
+                "3 MiB cross between providers in each run (2 tensors), and more of unknown size",
+                "head.anchors",
+                "anchors [3, 4] is on cpu, the module on cuda:0 (model.py:40)",
+            ),
+        ),
+        ("red", ("4 of 4", "Worst in", "all 4 beyond tolerance; worst: 0")),
+        ("grown", ("2 grown since the baseline", "1.10e-7 1.10e-5 100 x", "so not held against it")),
+    ],
+)
+def test_every_fact_of_a_kind_is_there(kind: str, facts: tuple[str, ...]) -> None:
+    text = " ".join(Reader(PAGES[kind]).text.replace("\u00a0", " ").split()).replace(" ,", ",")
+    assert [fact for fact in facts if fact not in text] == []
+
+
+def test_a_decision_that_flipped_is_told_with_the_reason() -> None:
+    flipped = Matching(kind="argmax", reference=9, candidate=9, flipped=2, examples=("3 became 4 at [1]",))
+    classes = made.output("classes", 0.5)
+    assert classes.measurement is not None
+    told = replaced(classes, measurement=replaced(classes.measurement, matching=flipped))
+    page = html.render(made.report((made.case("model", (told,)),), 1))
+    reason = page.partition('<dl class="reason">')[2].partition("</dl>")[0]
+    assert "7 of 9 decisions as in the reference" in reason
+    assert "3 became 4 at [1]" in reason
+
+
+def test_the_folder_that_was_saved_is_a_link_whatever_its_name() -> None:
+    for folder, link in (
+        ("repro/a b", "./repro/a%20b/"),
+        ("//example.com/x", "./example.com/x/"),
+        ("javascript:alert(1)", "./javascript%3Aalert%281%29/"),
+        ('"><script>', "./%22%3E%3Cscript%3E/"),
+    ):
+        case = made.case("model", (made.output("y", 0.5),), repro=Repro(folder=folder))
+        read = Reader(html.render(made.report((case,), 1)))
+        assert [value for name, value in read.attributes if name == "href"] == ["data:,", link]
+
+
+def test_suites_and_sides_are_told_apart_where_there_are_several() -> None:
+    cases = [made.case("model", (made.output("y", 0.5),), suite=name) for name in ("one", "two")]
+    page = html.render(made.report(tuple(cases), 1, tuple(made.suite(name=name) for name in ("one", "two"))))
+    outputs = page.partition("<h2>All outputs</h2>")[2].partition("</table>")[0]
+    assert '<th scope="col">Suite</th><th scope="col">Sides</th>' in outputs
+    assert "<code>two</code>" in outputs
+    assert "Suite" not in PAGES["green"].partition("<main")[2]
 
 
 def test_every_row_of_all_cases_can_be_sorted_by_its_figures() -> None:
