@@ -13,7 +13,7 @@ from parity.judging.loops import Judge, judge_loop, loops_of
 from parity.judging.performance import Cost, judge_performance, side_performance
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
-from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
+from parity.records.jobs import MODEL, PIPELINE, ComponentJob
 from parity.records.outcomes import (
     Exported,
     Failed,
@@ -28,7 +28,7 @@ from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Status
 from parity.records.runs import ComparisonRun, SetRun
 from parity.records.sides import Comparison, OnnxRuntimeSide, TorchSide
-from parity.records.tensors import InputSet, TensorRecord
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
 

@@ -13,19 +13,10 @@ from pathlib import Path as FilePath
 from msgspec.structs import replace
 
 from parity.comparisons import comparisons_of
-from parity.records.jobs import (
-    MODEL,
-    PIPELINE,
-    ComponentJob,
-    ExportJob,
-    FileInputs,
-    GeneratedInputs,
-    ImageInputs,
-    InputSource,
-    ModelJob,
-    Numerics,
-)
+from parity.records.inputs import FileInputs, GeneratedInputs, ImageInputs, InputSource
+from parity.records.jobs import MODEL, PIPELINE, ComponentJob, ExportJob, ModelJob, Numerics
 from parity.records.loops import LoopJob
+from parity.records.measurements import Tolerance
 from parity.records.plan import (
     SAVE_IN_REPORTS,
     BaselinePlan,
@@ -35,7 +26,6 @@ from parity.records.plan import (
     ProviderPlan,
     SuitePlan,
 )
-from parity.records.results import Tolerance
 from parity.registry import INPUT_FORMATS
 from parity.spec import distributions, numerics
 from parity.spec.files import matching_files

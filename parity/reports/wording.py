@@ -9,16 +9,8 @@ import shlex
 from collections.abc import Iterable
 
 from parity.records.jobs import MODEL
-from parity.records.results import (
-    GROWTH,
-    Element,
-    Measurement,
-    OutputResult,
-    Report,
-    Repro,
-    SidePerformance,
-    Tolerance,
-)
+from parity.records.measurements import Element, Measurement, Tolerance
+from parity.records.results import GROWTH, OutputResult, Report, Repro, SidePerformance
 
 from . import figures, matching, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped

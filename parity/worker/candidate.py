@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
+from parity.records.jobs import MODEL, ComponentJob
+from parity.records.loops import whole_loops
+from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
+from parity.records.placement import Placement
+from parity.records.requests import (
     DiagnoseRuntime,
     MeasureLatency,
     OpenSession,
     Request,
     RunCandidate,
-    StageCall,
     StartCandidate,
 )
-from parity.records.loops import whole_loops
-from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
-from parity.records.placement import Placement
-from parity.records.tensors import TensorRecord
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.feeds import names_of, read_inputs, write_outputs
 from parity.worker.onnx_loop import prepare_loop, run_freely
 from parity.worker.problems import Unable

@@ -22,8 +22,8 @@ from parity.diagnosis.export_leg import NO_MODULE, ExportFinding, Subject, diagn
 from parity.diagnosis.onnx64 import Graph64
 from parity.diagnosis.tracing import Trace, trace_graph
 from parity.records.diagnosis import Cause, Diagnosis, Divergence
-from parity.records.jobs import Diagnose, DiagnoseRuntime
 from parity.records.outcomes import Diagnosed, RuntimeFinding
+from parity.records.requests import Diagnose, DiagnoseRuntime
 from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
 from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_file, named, outputs_of
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from parity.artifacts import Array, read_tensor, write_tensor
-from parity.records.jobs import ComponentJob, Numerics, StageCall
+from parity.records.jobs import ComponentJob, Numerics
 from parity.records.outcomes import Setting
-from parity.records.tensors import InputSet, TensorRecord
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 from parity.worker import numerics as torch_numerics
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.casting import is_float

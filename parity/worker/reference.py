@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from parity.artifacts import read_tensor
-from parity.records.jobs import (
-    MODEL,
+from parity.records.inputs import FileInputs, InputSource
+from parity.records.jobs import MODEL
+from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded, Materialized, Ran
+from parity.records.requests import (
     Diagnose,
     ExportOnnx,
-    FileInputs,
-    InputSource,
     LoadReference,
     MaterializeProvider,
     MaterializeSet,
@@ -27,7 +27,6 @@ from parity.records.jobs import (
     Request,
     RunReference,
 )
-from parity.records.outcomes import Answer, Diagnosed, Exported, Latency, Loaded, Materialized, Ran
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
 from parity.worker.flattening import Leaf, flatten

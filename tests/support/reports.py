@@ -9,19 +9,16 @@ import msgspec
 
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
 from parity.records.matching import Matching
+from parity.records.measurements import Check, Element, Measurement, Nonfinite, Tolerance
 from parity.records.outcomes import Setting
 from parity.records.results import (
     GROWTH,
     SCHEMA_VERSION,
     BaselineResult,
     CaseResult,
-    Check,
-    Element,
     Environment,
     Growth,
     LimitName,
-    Measurement,
-    Nonfinite,
     OutputResult,
     PerformanceCheck,
     Problem,
@@ -31,7 +28,6 @@ from parity.records.results import (
     Status,
     StepResult,
     SuiteResult,
-    Tolerance,
 )
 from parity.records.tensors import TensorRecord
 

@@ -11,25 +11,20 @@ import torch
 from support import onnx_models
 
 from parity.artifacts import read_tensor, write_tensor
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
+from parity.records.inputs import Distribution, GeneratedInputs
+from parity.records.jobs import MODEL, ComponentJob, Numerics, OnnxRuntimeOptions
+from parity.records.outcomes import Diagnosed, Latency, Loaded, Materialized, NoiseFloors, Ran
+from parity.records.requests import (
     Diagnose,
-    Distribution,
     ExportOnnx,
-    GeneratedInputs,
     LoadOnnxReference,
     MaterializeProvider,
     MaterializeSet,
     MeasureLatency,
     MeasureNoise,
-    Numerics,
-    OnnxRuntimeOptions,
     RunReference,
-    StageCall,
 )
-from parity.records.outcomes import Diagnosed, Latency, Loaded, Materialized, NoiseFloors, Ran
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, StageCall
 from parity.worker.onnx_reference import OnnxReferenceSide
 from parity.worker.problems import Unable
 
