@@ -30,7 +30,7 @@ from parity.worker.profiling import Meter, PeakMemory, Prepared
 if TYPE_CHECKING:
     from parity.worker.backends.onnxruntime import OnnxRuntime
     from parity.worker.backends.onnxruntime_session import Session
-    from parity.worker.onnx_stages import OnnxPipeline
+    from parity.worker.onnx_pipeline import OnnxPipeline
 
 
 class CandidateSide:
@@ -72,7 +72,7 @@ class CandidateSide:
         self._runtime = runtime = OnnxRuntime(job.device, job.numerics, job.options)
         settings, versions = runtime.build, runtime.versions
         if job.pipeline is not None:
-            from parity.worker.onnx_stages import OnnxPipeline
+            from parity.worker.onnx_pipeline import OnnxPipeline
 
             self._pipeline = OnnxPipeline(
                 job.pipeline, job.base_dir, self._sessions, runtime.device, job.numerics, job.components
