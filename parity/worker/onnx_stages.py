@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -12,13 +12,14 @@ from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.casting import is_float
 from parity.worker.loops import run_steps
 from parity.worker.problems import Unable
+from parity.worker.stages import NamedStages
 
 Tensors = dict[str, torch.Tensor]
 Watch = Callable[[Session, str, Tensors, Tensors], None]
 
 
-class Stages(dict[str, "_Stage"]):
-    """The stages by name. The first failure is kept: a pipeline that catches everything must not hide it."""
+class Stages(NamedStages["_Stage"]):
+    """Stages that run sessions; `watch` sees what goes in and comes out of each."""
 
     def __init__(
         self,
@@ -27,18 +28,9 @@ class Stages(dict[str, "_Stage"]):
         watch: Watch | None,
         loops: Mapping[str, ComponentJob],
     ) -> None:
-        self.failure: Unable | None = None
         super().__init__(
             {name: _Stage(self, name, one, device, watch, loops.get(name)) for name, one in sessions.items()}
         )
-
-    def __missing__(self, name: object) -> NoReturn:
-        self.failure = self.failure or Unable(
-            "specification",
-            f"the pipeline asks for the stage {name!r}; the components are {', '.join(map(repr, self))}",
-            fix="use the names under 'components'",
-        )
-        raise self.failure
 
 
 class _Steps(dict[str, torch.Tensor]):
@@ -71,7 +63,7 @@ class _Stage:
                 return self._run(feeds)
             return _Steps(tuple(run_steps(self._loop, feeds, self._run)))
         except Unable as error:
-            self._stages.failure = self._stages.failure or error
+            self._stages.failed(error)
             raise
 
     def _run(self, feeds: Tensors) -> Tensors:
