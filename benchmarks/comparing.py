@@ -33,7 +33,7 @@ BLOCK = 1 << 22
 
 def ours(reference: Tensor, candidate: Tensor) -> Compare:
     from parity.measuring import measure
-    from parity.records.results import Tolerance
+    from parity.records.measurements import Tolerance
 
     tolerance = Tolerance(pattern="*", atol=ATOL, rtol=RTOL)
     return lambda: measure(reference, candidate, tolerance)

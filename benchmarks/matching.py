@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from parity.measuring import measure
 from parity.measuring.matching import Alignment, Side, align_rows
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 Detections = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 ATOL_BOX, ATOL_SCORE, CLASSES = 0.01, 1e-3, 80

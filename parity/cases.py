@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from msgspec.structs import replace
-
 from parity import placement
+from parity.blockers import what_blocks_all, what_blocks_set
 from parity.errors import ParityError, SpecError
 from parity.judging import Floors, compare_outputs
 from parity.judging.loops import Judge, judge_loop, loops_of
 from parity.judging.performance import Cost, judge_performance, side_performance
 from parity.pairing import pair, pair_by_name
 from parity.problems import problem_of
-from parity.records.jobs import MODEL, PIPELINE, ComponentJob, StageCall
+from parity.records.jobs import MODEL, PIPELINE, ComponentJob
 from parity.records.outcomes import (
-    Exported,
-    Failed,
     Latency,
-    Loaded,
     NoiseFloors,
     Ran,
     SessionOpened,
-    Unanswered,
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id
 from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Status
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison, OnnxRuntimeSide, TorchSide
-from parity.records.tensors import InputSet, TensorRecord
+from parity.records.sides import Comparison, TorchSide
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 
 _UNKNOWN_SETS = "inputs"  # stands for the sets of a provider that could not be asked
 
 
 def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult]:
     """Every case of one comparison of one suite. A case that could not be judged says why."""
-    blocked = _what_blocks_all(plan, run)
+    blocked = what_blocks_all(plan, run)
     if blocked is None:
         reference, candidate = placement.placements(run)
         misplaced = placement.problem((*reference, *candidate), plan.placement, plan.at("placement"))
@@ -54,52 +49,10 @@ def judge_comparison(plan: SuitePlan, run: ComparisonRun) -> Iterator[CaseResult
             )
 
 
-def _what_blocks_all(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
-    if not isinstance(run.reference, Loaded):
-        sides = run.comparison
-        both = _no_device(plan, run)
-        if both is not None:
-            return both
-        doing = f"loading the reference on {sides.reference.device}"
-        return problem_of(run.reference, doing, plan.at(_key_of_reference(plan, sides, run.reference)))
-    if run.blocked is not None:
-        return problem_of(run.blocked, "making the inputs", plan.at("inputs"))
-    return None
-
-
-def _no_device(plan: SuitePlan, run: ComparisonRun) -> Problem | None:
-    """What both sides say where neither can use its device: each knows another part of what is missing."""
-    if isinstance(run.reference, Loaded) or isinstance(run.candidate, Loaded):
-        return None
-    sides = run.comparison
-    at = plan.at(sides.key)
-    reference = problem_of(run.reference, f"loading the reference on {sides.reference.device}", at)
-    candidate = problem_of(run.candidate, f"starting ONNX Runtime on {sides.candidate.device}", at)
-    if {reference.kind, candidate.kind} != {"device"}:
-        return None
-    return replace(
-        reference,
-        message=f"{reference.message}; {candidate.message}",
-        fix=f"{reference.fix}; for ONNX Runtime: {candidate.fix}",
-        detail="\n".join(filter(None, (reference.detail, candidate.detail))),
-    )
-
-
-def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> str:
-    """The key that a reference which does not load is most likely about."""
-    if isinstance(why, Failed) and why.reason == "device":
-        return sides.key_of("reference")
-    if isinstance(sides.reference, OnnxRuntimeSide):
-        if sides.reference.files:
-            return f"{sides.key_of('reference')}.onnx"
-        return "onnx" if plan.pipeline is None else "components"
-    return "model" if plan.pipeline is None else "components"
-
-
 def _judge_set(
     plan: SuitePlan, run: ComparisonRun, set_run: SetRun, misplaced: Problem | None
 ) -> Iterator[CaseResult]:
-    problem = _what_blocks_set(plan, run, set_run) or misplaced
+    problem = what_blocks_set(plan, run, set_run) or misplaced
     if problem is not None:
         for subject in plan.subjects:
             yield _case(plan, run.comparison, set_run, subject, problem)
@@ -120,56 +73,6 @@ def _judge_set(
             yield _case(plan, run.comparison, set_run, component.name, never)
     if plan.pipeline is not None:
         yield _case(plan, run.comparison, set_run, PIPELINE, _judge_chain(plan, set_run))
-
-
-def _what_blocks_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Problem | None:
-    """The first thing, in the order of the data, that kept this input set from being compared."""
-    return next(_blockers(plan, run, set_run), None)
-
-
-def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[Problem]:
-    inputs, sides = plan.at("inputs"), run.comparison
-    if not isinstance(set_run.inputs, InputSet):
-        yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
-    if not isinstance(set_run.reference, Ran):
-        at = _about(plan, set_run.reference) or inputs
-        yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", at)
-    if not isinstance(run.candidate, Loaded):
-        yield _problem(
-            run.candidate,
-            f"starting ONNX Runtime on {sides.candidate.device}",
-            plan.at(sides.key_of("candidate")),
-        )
-    for component in sides.candidate.components(plan.components):
-        export, session = run.exports.get(component.name), run.sessions.get(component.name)
-        of_name = "" if component.name == MODEL else f" of {component.name}"
-        key = "onnx" if component.name == MODEL else f"components.{component.name}.onnx"
-        own = component.name in sides.candidate.files
-        at = plan.at(f"{sides.key_of('candidate')}.onnx" if own else key)
-        if component.export is not None and not isinstance(export, Exported):
-            yield _problem(export, f"exporting the ONNX file{of_name}", at)
-        if not isinstance(session, SessionOpened):
-            yield _problem(session, f"opening the ONNX file{of_name}", at)
-    if not isinstance(set_run.candidate, Ran):
-        at = _about(plan, set_run.candidate) or inputs
-        yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", at)
-    for side, device, latency in (
-        ("reference", sides.reference.device, set_run.reference_latency),
-        ("candidate", sides.candidate.device, set_run.candidate_latency),
-    ):
-        if latency is not None and not isinstance(latency, Latency):
-            yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
-
-
-def _about(plan: SuitePlan, outcome: Ran | Unanswered | None) -> str:
-    """The place of the key that a worker's error is about, where it says which."""
-    return plan.at(outcome.about) if isinstance(outcome, Failed) and outcome.about else ""
-
-
-def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:
-    if outcome is None:
-        return Problem(kind="tool", message=f"{doing}: it was never asked", fix="please report this")
-    return problem_of(outcome, doing, at)
 
 
 def _judge_component(

@@ -16,13 +16,14 @@ from parity.judging import match_groups
 from parity.judging.loops import loops_of, step_to_look_into
 from parity.problems import problem_of
 from parity.records.diagnosis import Diagnosis, ModuleErrors
-from parity.records.jobs import PIPELINE, Diagnose, DiagnoseRuntime, StageCall
+from parity.records.jobs import PIPELINE
 from parity.records.matching import MatchGroup
 from parity.records.outcomes import Diagnosed, DiagnosedRuntime, Ran, Unanswered
 from parity.records.plan import SuitePlan
+from parity.records.requests import Diagnose, DiagnoseRuntime
 from parity.records.results import CaseResult, OutputResult
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.tensors import TensorRecord
+from parity.records.tensors import StageCall, TensorRecord
 
 _Due = tuple[CaseResult, StageCall]  # a case, and the reference's call that it judges
 

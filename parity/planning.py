@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
 from msgspec.structs import replace
 
 from parity.comparisons import comparisons_of
-from parity.records.jobs import (
-    MODEL,
-    PIPELINE,
-    ComponentJob,
-    ExportJob,
-    FileInputs,
-    GeneratedInputs,
-    ImageInputs,
-    InputSource,
-    ModelJob,
-    Numerics,
-)
+from parity.input_sets import input_sets, safe_name
+from parity.records.jobs import MODEL, PIPELINE, ComponentJob, ExportJob, ModelJob, Numerics
 from parity.records.loops import LoopJob
+from parity.records.measurements import Tolerance
 from parity.records.plan import (
     SAVE_IN_REPORTS,
     BaselinePlan,
     LatencyPlan,
     Limits,
-    PlannedSet,
-    ProviderPlan,
     SuitePlan,
 )
-from parity.records.results import Tolerance
-from parity.registry import INPUT_FORMATS
-from parity.spec import distributions, numerics
-from parity.spec.files import matching_files
-from parity.spec.images import IMAGE_FORMATS, ImagesSpec
-from parity.spec.inputs import InputsSpec
+from parity.spec import numerics
 from parity.spec.loading import LoadedSpec, base_of
 from parity.spec.models import ComponentSpec, ExportSpec, ModelSpec
 from parity.spec.places import Path, Places
@@ -49,7 +28,6 @@ from parity.spec.settings import PerformanceSpec
 from parity.spec.tolerances import ToleranceSpec
 
 RUNS_OF_A_LIMIT = 15  # four of them may be slowed down, and the bound of the ratio still tells
-_NAME_LIMIT = 100  # characters of an input set's name: it names a folder
 
 
 def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePlan:
@@ -73,7 +51,7 @@ def plan(loaded: LoadedSpec, devices: tuple[str, ...] | None = None) -> SuitePla
         components=tuple(_components(spec, base, settings)),
         pipeline=spec.pipeline,
         comparisons=comparisons_of(spec, places, base, devices),
-        inputs=_inputs(spec.inputs, base),
+        inputs=input_sets(spec.inputs, base),
         numerics_name=numerics_name,
         numerics=settings,
         tolerances=_tolerances(spec, places),
@@ -99,7 +77,7 @@ def _latency(performance: PerformanceSpec) -> LatencyPlan:
 def suite_name(spec_file: str) -> str:
     """The name of a specification that gives none: its file's; its folder's where the file is parity.yml."""
     file = FilePath(spec_file).absolute()
-    return _safe(file.parent.name if file.stem == "parity" else file.stem) or "suite"
+    return safe_name(file.parent.name if file.stem == "parity" else file.stem) or "suite"
 
 
 def _saved(given: bool | str, base: FilePath) -> str | None:
@@ -159,85 +137,6 @@ def _baseline(spec: Spec, base: FilePath) -> BaselinePlan | None:
     return BaselinePlan(
         file=asked.path, path=str(base / asked.path), max_growth=asked.max_growth, fail=asked.fail
     )
-
-
-def _inputs(inputs: InputsSpec, base: FilePath) -> tuple[PlannedSet, ...] | ProviderPlan:
-    if inputs.provider is not None:
-        return ProviderPlan(target=inputs.provider, samples=inputs.samples)
-    if inputs.files is not None:
-        return tuple(_from_files(inputs.files, base, lambda path: FileInputs(path=path)))
-    if inputs.images is not None:
-        return tuple(_from_files(inputs.images.files, base, partial(_image, inputs.images)))
-    return tuple(_generated(inputs))
-
-
-def _generated(inputs: InputsSpec) -> Iterator[PlannedSet]:
-    """One set for each combination of dims and each sample: ``batch=1,n=20000,sample=0``."""
-    assert inputs.tensors is not None
-    for sizes in itertools.product(*inputs.dims.values()):
-        dims = dict(zip(inputs.dims, sizes, strict=True))
-        tensors = tuple(distributions.resolve(name, tensor, dims) for name, tensor in inputs.tensors.items())
-        for sample in range(inputs.samples or 1):
-            name = ",".join(f"{key}={size}" for key, size in {**dims, "sample": sample}.items())
-            yield PlannedSet(id=name, source=GeneratedInputs(tensors=tensors, seed=_seed(inputs.seed, name)))
-
-
-def _seed(seed: int, name: str) -> tuple[int, ...]:
-    """Entropy of one set. It comes from the set's own name, so that no other set changes what is drawn."""
-    return (seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
-
-
-def _image(images: ImagesSpec, path: str) -> ImageInputs:
-    height_and_width = images.size
-    return ImageInputs(
-        path=path,
-        input=images.input,
-        size=(height_and_width[0], height_and_width[1]) if height_and_width else None,
-        fit=images.fit,
-        resample=images.resample,
-        fill=images.fill,
-        color=images.color,
-        layout=images.layout,
-        dtype=images.dtype,
-        scale=1 / 255 if images.scale is None else images.scale,
-        mean=images.mean or (),
-        std=images.std or (),
-    )
-
-
-def _from_files(
-    patterns: Sequence[str], base: FilePath, source: Callable[[str], InputSource]
-) -> Iterator[PlannedSet]:
-    files = list(dict.fromkeys(file for pattern in patterns for file in matching_files(pattern, base)))
-    for name, file in zip(_file_ids(files, base), files, strict=True):
-        yield PlannedSet(id=name, source=source(file))
-
-
-def _file_ids(files: Sequence[str], base: FilePath) -> list[str]:
-    """A name for each file: its stem, or where several have the same its whole relative path."""
-    stems = [_safe(_stem(FilePath(file))) for file in files]
-    counts = Counter(stems)
-    names: list[str] = []
-    for file, stem in zip(files, stems, strict=True):
-        name = stem
-        if counts[stem] > 1 or not stem:
-            path = FilePath(file)
-            name = _safe(str(path.relative_to(base) if path.is_relative_to(base) else path)) or "file"
-        if len(name) > _NAME_LIMIT or name in names:
-            name = f"{name[:_NAME_LIMIT]}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
-        names.append(name)
-    return names
-
-
-def _stem(path: FilePath) -> str:
-    """Without the ending; the name of a data set's folder, which has none, as a whole."""
-    known = path.suffix in INPUT_FORMATS or path.suffix.lower() in IMAGE_FORMATS
-    return path.stem if known else path.name
-
-
-def _safe(text: str) -> str:
-    """Text with nothing in it that a folder's name or a case's id could not hold."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
 
 
 def _tolerances(spec: Spec, places: Places) -> dict[str, tuple[Tolerance, ...]]:

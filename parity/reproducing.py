@@ -15,12 +15,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from parity.records.jobs import PIPELINE, StageCall
+from parity.records.jobs import PIPELINE
 from parity.records.outcomes import Ran, SessionOpened
 from parity.records.plan import SuitePlan
 from parity.records.results import CaseResult, OutputResult, Repro
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.tensors import TensorRecord, ValueInfo
+from parity.records.tensors import StageCall, TensorRecord, ValueInfo
 
 FOLDER = "repro"  # in the folder of the reports
 SCRIPT = "repro.py"

@@ -16,7 +16,6 @@ from support.runtime import DefectiveBackend, rounds_operands
 from parity.artifacts import write_tensor
 from parity.conclusions import conclude, unanswered
 from parity.records.diagnosis import Budget, Cause, CauseKind, Diagnosis, Divergence, Leg
-from parity.records.jobs import DiagnoseRuntime
 from parity.records.outcomes import (
     Crashed,
     Diagnosed,
@@ -27,6 +26,7 @@ from parity.records.outcomes import (
     TimedOut,
     Unanswered,
 )
+from parity.records.requests import DiagnoseRuntime
 from parity.records.results import OutputResult
 from parity.worker import numerics
 from parity.worker.candidate_diagnosis import diagnose_call

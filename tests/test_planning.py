@@ -10,7 +10,7 @@ from support.specs import SOUND, SpecFolder
 
 from parity.errors import SpecError
 from parity.planning import plan, suite_name
-from parity.records.jobs import FileInputs, GeneratedInputs
+from parity.records.inputs import FileInputs, GeneratedInputs
 from parity.records.loops import LoopJob
 from parity.records.plan import PlannedSet, ProviderPlan, SuitePlan
 from parity.records.sides import OnnxRuntimeSide, TorchSide

@@ -12,7 +12,8 @@ from support.arrays import bfloat16, saved_pair, tolerance
 from parity.errors import SpecError
 from parity.judging import compare_outputs
 from parity.pairing import pair, pair_by_name
-from parity.records.results import OutputResult, Tolerance
+from parity.records.measurements import Tolerance
+from parity.records.results import OutputResult
 from parity.records.tensors import TensorRecord, ValueInfo
 
 SPEC = "parity.yml"

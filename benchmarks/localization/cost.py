@@ -23,7 +23,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from parity.records.jobs import Diagnose, Exporter
+from parity.records.jobs import Exporter
+from parity.records.requests import Diagnose
 
 from .stale import measure_look_up
 

@@ -8,24 +8,18 @@ import numpy as np
 from torch import Tensor
 
 from parity.artifacts import read_tensor, write_tensor
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
+from parity.records.jobs import MODEL, ComponentJob, Exporter, ExportJob, ModelJob, OnnxRuntimeOptions
+from parity.records.outcomes import Diagnosed, Ran
+from parity.records.requests import (
     Diagnose,
-    Exporter,
-    ExportJob,
     ExportOnnx,
     LoadReference,
-    ModelJob,
-    OnnxRuntimeOptions,
     OpenSession,
     RunCandidate,
     RunReference,
-    StageCall,
     StartCandidate,
 )
-from parity.records.outcomes import Diagnosed, Ran
-from parity.records.tensors import InputSet, TensorRecord
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 from parity.spec.numerics import PRESETS
 from parity.worker.candidate import CandidateSide
 from parity.worker.reference import ReferenceSide

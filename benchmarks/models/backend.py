@@ -21,7 +21,8 @@ from support.backend_cases import Case, load_cases
 from parity.artifacts import write_tensor
 from parity.judging.outputs import compare_outputs
 from parity.pairing import Pair
-from parity.records.results import OutputResult, Tolerance
+from parity.records.measurements import Tolerance
+from parity.records.results import OutputResult
 
 _OPSET = 7  # ONNX Runtime's oldest
 KINDS = ("pytorch-converted", "pytorch-operator")

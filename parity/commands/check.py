@@ -13,8 +13,8 @@ from parity.baselines import with_baseline
 from parity.commands.rendering import green, prepare, print_error, wants_colour
 from parity.errors import ExitCode, SpecError, SpecErrors, worst
 from parity.planning import plan
+from parity.records.measurements import Tolerance
 from parity.records.plan import ProviderPlan, SuitePlan
-from parity.records.results import Tolerance
 from parity.reports.escaping import visible
 from parity.spec.loading import load_spec
 

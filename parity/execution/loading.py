@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from parity.execution.process import SideName
-from parity.records.jobs import LoadOnnxReference, LoadReference, StartCandidate
 from parity.records.plan import SuitePlan
+from parity.records.requests import LoadOnnxReference, LoadReference, StartCandidate
 from parity.records.sides import Comparison, OnnxRuntimeSide, SavedSide, TorchSide
 
 

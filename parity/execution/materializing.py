@@ -8,9 +8,9 @@ from itertools import count
 from pathlib import Path
 
 from parity.execution.side import Side
-from parity.records.jobs import MaterializeProvider, MaterializeSet
 from parity.records.outcomes import Materialized, Unanswered
 from parity.records.plan import PlannedSet, ProviderPlan
+from parity.records.requests import MaterializeProvider, MaterializeSet
 from parity.records.tensors import InputSet
 
 Sets = Iterator[tuple[str, InputSet | Unanswered]]

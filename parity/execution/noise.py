@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from parity.execution.side import Side
-from parity.records.jobs import PIPELINE, MeasureNoise
+from parity.records.jobs import PIPELINE
 from parity.records.outcomes import NoiseFloors, Ran, Unanswered
 from parity.records.plan import SuitePlan
+from parity.records.requests import MeasureNoise
 from parity.records.runs import SetRun
 from parity.records.tensors import InputSet
 

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 import psutil
 
-from parity.records.jobs import Request
 from parity.records.outcomes import Crashed, Failed, OutOfMemory, Reply, TimedOut
 from parity.records.plan import Limits
+from parity.records.requests import Request
 
 SideName = Literal["reference", "onnx-reference", "saved", "candidate"]
 

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from parity.execution.process import SideName, WorkerProcess
-from parity.records.jobs import Request
 from parity.records.outcomes import Answer, Crashed, Failed, OutOfMemory, TimedOut, Unanswered
 from parity.records.plan import Limits
+from parity.records.requests import Request
 
 A = TypeVar("A", bound=Answer)
 

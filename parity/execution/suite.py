@@ -22,16 +22,7 @@ from parity.execution.materializing import Sets, Wanted, materialize
 from parity.execution.noise import measure_noise, needs_noise
 from parity.execution.side import Side
 from parity.execution.timing import with_latencies, worth_timing
-from parity.records.jobs import (
-    ComponentJob,
-    Diagnose,
-    DiagnoseRuntime,
-    ExportOnnx,
-    OpenSession,
-    RunCandidate,
-    RunReference,
-    StageCall,
-)
+from parity.records.jobs import ComponentJob
 from parity.records.outcomes import (
     Diagnosed,
     DiagnosedRuntime,
@@ -42,9 +33,17 @@ from parity.records.outcomes import (
     Unanswered,
 )
 from parity.records.plan import ProviderPlan, SuitePlan, case_id, selects, selects_one
+from parity.records.requests import (
+    Diagnose,
+    DiagnoseRuntime,
+    ExportOnnx,
+    OpenSession,
+    RunCandidate,
+    RunReference,
+)
 from parity.records.runs import ComparisonRun, SetRun
 from parity.records.sides import Comparison
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, StageCall
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is going on, the input sets done, and how many there are, when that is known."""

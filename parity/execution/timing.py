@@ -12,9 +12,10 @@ from statistics import median
 from msgspec.structs import replace
 
 from parity.execution.side import Side
-from parity.records.jobs import GeneratedInputs, MeasureLatency
+from parity.records.inputs import GeneratedInputs
 from parity.records.outcomes import Latency, Ran, Unanswered
 from parity.records.plan import LatencyPlan, ProviderPlan, SuitePlan
+from parity.records.requests import MeasureLatency
 from parity.records.runs import SetRun
 from parity.records.tensors import InputSet
 

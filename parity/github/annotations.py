@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parity.records.results import Report, Tolerance
+from parity.records.measurements import Tolerance
+from parity.records.results import Report
 from parity.reports import budget, causes, figures, growth, limits, selection, wording
 from parity.reports.growth import Grown
 from parity.reports.limits import LimitRow

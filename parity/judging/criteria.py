@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from parity.records.results import Check, Measurement, Tolerance
+from parity.records.measurements import Check, Measurement, Tolerance
 
 Criterion = Callable[[Tolerance, Measurement], Iterator[Check]]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity.artifacts import Array
 from parity.measuring import default_bound
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 
 def may_differ(rule: Tolerance | None, reference: str, candidate: str) -> bool:

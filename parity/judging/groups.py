@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from parity.errors import SpecError
 from parity.records.matching import MatchGroup, MatchMember
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 
 def match_groups(

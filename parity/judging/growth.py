@@ -18,8 +18,9 @@ import ml_dtypes
 from msgspec.structs import replace
 
 from parity.artifacts import numpy_dtype
+from parity.records.measurements import Check
 from parity.records.plan import BaselineFigure, BaselinePlan, SuitePlan
-from parity.records.results import GROWTH, CaseResult, Check, Growth, OutputResult, Problem
+from parity.records.results import GROWTH, CaseResult, Growth, OutputResult, Problem
 
 LAST_PLACES = 8.0
 ABOVE_NOISE = 3.0

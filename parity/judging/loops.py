@@ -12,10 +12,11 @@ from math import inf
 
 from msgspec.structs import replace
 
-from parity.records.jobs import ComponentJob, StageCall
+from parity.records.jobs import ComponentJob
 from parity.records.loops import whole_loops
 from parity.records.outcomes import Ran
 from parity.records.results import OutputResult, StepResult
+from parity.records.tensors import StageCall
 
 Judge = Callable[[StageCall, StageCall | None], tuple[OutputResult, ...]]
 """A call of the reference and the candidate's -> the verdict on each output."""

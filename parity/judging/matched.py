@@ -22,7 +22,7 @@ from parity.measuring.matching import (
 )
 from parity.pairing import Pair
 from parity.records.matching import MatchGroup, Matching
-from parity.records.results import Element, Measurement, Tolerance
+from parity.records.measurements import Element, Measurement, Tolerance
 
 from .dtypes import in_one_dtype
 from .examples import MOST, flips, lone_rows, swaps

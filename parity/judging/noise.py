@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from parity.records.results import Check, Measurement, Tolerance
+from parity.records.measurements import Check, Measurement, Tolerance
 
 from .criteria import noise_limit
 

@@ -7,7 +7,8 @@ from functools import cache
 from parity.artifacts import read_tensor
 from parity.measuring import measure
 from parity.pairing import Pair
-from parity.records.results import Check, Measurement, OutputResult, Tolerance
+from parity.records.measurements import Check, Measurement, Tolerance
+from parity.records.results import OutputResult
 from parity.registry import CRITERIA, resolve
 
 from .criteria import Criterion

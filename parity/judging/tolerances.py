@@ -10,7 +10,7 @@ import msgspec
 
 from parity.errors import SpecError
 from parity.measuring import default_bound
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 # What needs a difference of two values, which strings do not have.
 _NUMERIC = (

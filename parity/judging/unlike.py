@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.pairing import Pair
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 from .dtypes import may_differ
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 
 class Bound(NamedTuple):

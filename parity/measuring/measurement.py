@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 
 from parity.artifacts import Array, dtype_name
-from parity.records.results import Element, Measurement, Nonfinite, Tolerance
+from parity.records.measurements import Element, Measurement, Nonfinite, Tolerance
 
 from .bounds import bound_of
 from .elementwise import GREATEST, BlockTally

@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 from .diagnosis import Cause, Diagnosis, Divergence, ModuleErrors
-from .jobs import StageCall
 from .placement import Placement
-from .tensors import InputSet, Record, TensorRecord, ValueInfo
+from .tensors import InputSet, Record, StageCall, TensorRecord, ValueInfo
 
 Setting = str | int | float | bool | None
 

@@ -8,16 +8,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from .jobs import (
-    MODEL,
-    PIPELINE,
-    SAVED,
-    ComponentJob,
-    InputSource,
-    Numerics,
-)
+from .inputs import InputSource
+from .jobs import MODEL, PIPELINE, SAVED, ComponentJob, Numerics
+from .measurements import Tolerance
 from .placement import PlacementRule
-from .results import Tolerance
 from .sides import Comparison
 from .tensors import Record
 

@@ -1,4 +1,4 @@
-"""Records of tensors: what an ONNX file declares, and what lies in the run directory."""
+"""Records of tensors: what an ONNX file declares, what lies in the run directory, and what a call takes."""
 
 from __future__ import annotations
 
@@ -53,3 +53,17 @@ class InputSet(Record):
     id: str
     tensors: tuple[TensorRecord, ...]
     expected: tuple[TensorRecord, ...] = ()
+
+
+class StageCall(Record):
+    """One call of a component: what went in and what came out, in order. Each step of a loop is a call."""
+
+    component: str
+    index: int  # 0 for the first call of this component in this case
+    inputs: tuple[TensorRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+
+    @property
+    def subject(self) -> str:
+        """Names the call in a case's id: ``voxel_encoder``, ``voxel_encoder#2`` for the second."""
+        return self.component if self.index == 0 else f"{self.component}#{self.index + 1}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from sys import float_info
 
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 MISSING = "-"
 

@@ -18,6 +18,7 @@ from parity.errors import ExitCode
 from parity.records.results import CaseResult, OutputResult, PerformanceCheck, Problem, Report, SuiteResult
 
 from . import budget, causes, limits, replay, selection, verdict, wording
+from .case_problems import OF_LIMIT, OF_OUTPUT, case_problems
 from .escaping import TEXT_LIMIT, lines_of, visible
 
 _TOTALS = ("tests", "failures", "errors")
@@ -110,8 +111,8 @@ def _test_cases(case: CaseResult, spec: str) -> Iterator[TestCase]:
         yield entry
     for check in case.performance:
         yield _limit(case, check, classname, spec)
-    told = (selection.OF_OUTPUT, selection.OF_LIMIT)
-    problems = [problem for problem in selection.case_problems(case) if problem.kind not in told]
+    told = (OF_OUTPUT, OF_LIMIT)
+    problems = [problem for problem in case_problems(case) if problem.kind not in told]
     if problems or not case.outputs:
         entry = TestCase("case", classname=classname, elapsed_sec=seconds, file=visible(spec))
         for problem in problems:

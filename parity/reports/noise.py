@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from parity.records.diagnosis import Budget
-from parity.records.results import OutputResult, Report, Tolerance
+from parity.records.measurements import Tolerance
+from parity.records.results import OutputResult, Report
 
 from . import figures, wording
 from .selection import OutputRow, listed

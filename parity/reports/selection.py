@@ -5,9 +5,8 @@ A suite with forty input sets has one row for an output, not forty: its worst ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -22,11 +21,9 @@ from parity.records.results import (
     WorstCase,
 )
 
-K = TypeVar("K", bound=Hashable)
+from .case_problems import OF_OUTPUT, case_problems
 
 WORST_STATUS_FIRST: tuple[Status, ...] = ("failed", "error", "passed", "skipped")
-OF_OUTPUT = "output"  # the kind of a problem that one output has, not the whole case
-OF_LIMIT = "limit"  # the kind of a problem that a limit of latency or memory has
 _NO_REASON = Problem(kind="skipped", message="no reason is given")
 _NO_CASE = Problem(kind="empty", message="no case of the suite was run")
 
@@ -186,29 +183,6 @@ def _together(entries: Iterable[tuple[str, Problem, str | None]]) -> list[Unjudg
     return [Unjudged(key[0], problem, tuple(cases)) for key, (problem, cases) in found.items()]
 
 
-def case_problems(case: CaseResult) -> list[Problem]:
-    """Why a case, or single outputs of it, could not be judged.
-
-    A case that is not skipped and has no output to show for its status has a problem too.
-    """
-    problems = [case.problem] if case.problem and case.status != "skipped" else []
-    problems += [
-        Problem(kind=OF_OUTPUT, message=f"{output.name}: {output.problem or 'it could not be judged'}")
-        for output in case.outputs
-        if output.status == "error"
-    ]
-    problems += [
-        Problem(kind=OF_LIMIT, message=f"{check.limit_name}: {check.problem}", at=check.at)
-        for check in case.performance
-        if check.status == "error"
-    ]
-    shown = {output.status for output in case.outputs}
-    judged = any(problem.kind != OF_LIMIT for problem in problems)
-    if not judged and case.status != "skipped" and case.status not in shown:
-        problems.append(Problem(kind="tool", message=f"the case is {case.status}, and no output of it is"))
-    return problems
-
-
 def performance_rows(report: Report) -> list[PerformanceRow]:
     """One row for each subject of a pair that was timed on either side."""
     timed: dict[tuple[Pair, str], list[CaseResult]] = {}
@@ -225,29 +199,6 @@ def performance_rows(report: Report) -> list[PerformanceRow]:
         candidate = _with_peaks(slowest.candidate_performance, [c.candidate_performance for c in alike])
         rows.append(PerformanceRow(pair, subject, slowest.input_set, len(cases), reference, candidate))
     return rows
-
-
-def by_pair(rows: Iterable[OutputRow]) -> list[tuple[Pair, list[OutputRow]]]:
-    """The rows of each pair of sides; pairs with a failure first."""
-    return _grouped(rows, lambda row: row.pair)
-
-
-def by_subject(rows: Iterable[OutputRow]) -> list[tuple[str, list[OutputRow]]]:
-    """The rows of each component and of the pipeline; subjects with a failure first."""
-    return _grouped(rows, lambda row: row.subject)
-
-
-def _grouped(rows: Iterable[OutputRow], key: Callable[[OutputRow], K]) -> list[tuple[K, list[OutputRow]]]:
-    groups: dict[K, list[OutputRow]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    # Failed rows come first within a group, and groups with one before the others; else the order stays.
-    ordered = [(name, sorted(group, key=_not_failed)) for name, group in groups.items()]
-    return sorted(ordered, key=lambda entry: _not_failed(entry[1][0]))
-
-
-def _not_failed(row: OutputRow) -> bool:
-    return row.status != "failed"
 
 
 def pair_of(case: CaseResult) -> Pair:

@@ -8,15 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parity.records.jobs import MODEL
-from parity.records.results import (
-    GROWTH,
-    Element,
-    Measurement,
-    OutputResult,
-    Report,
-    SidePerformance,
-    Tolerance,
-)
+from parity.records.measurements import Element, Measurement, Tolerance
+from parity.records.results import GROWTH, OutputResult, Report, SidePerformance
 
 from . import figures, matching, steps
 from .selection import OutputRow, PerformanceRow, listed, skipped

@@ -12,7 +12,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from parity.records.jobs import MODEL, Optimization, Variant
 from parity.records.providers import PROVIDERS, SUFFIX
-from parity.spec.fields import Device, Name, Option, SpecModel, Text, TextFor, wrong
+from parity.spec.fields import Device, Name, Option, SpecModel, Text, TextFor
+from parity.spec.refusing import wrong
 
 _SIDE = re.compile(r"(?P<backend>[^+@]*)(?:\+(?P<how>[^@]*))?(?:@(?P<device>.*))?", re.DOTALL)
 _FULL_NAME = re.compile(rf"[A-Za-z]\w*{SUFFIX}", re.ASCII)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from parity.records.jobs import Distribution, DistributionName, Padding
+from parity.records.inputs import Distribution, DistributionName, Padding
 from parity.spec.inputs import TensorSpec
 from parity.spec.messages import Finding
 from parity.spec.places import Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -19,18 +18,17 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
+from parity.spec.plain_data import plain_data
+from parity.spec.refusing import wrong
 from parity.spec.scalars import Ambiguous
-
-ERROR_TYPE = "parity"  # of pydantic's errors that carry our own words
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _DEVICE = re.compile(r"cpu|cuda(:(0|[1-9][0-9]?))?")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|[KMGT]i?B)")
 _SYMBOL = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_SIZE = 2**40
-_LARGEST_INTEGER = 2**63 - 1  # of what JSON carries to a worker
 
 
 class SpecModel(BaseModel):
@@ -38,15 +36,6 @@ class SpecModel(BaseModel):
 
     # Validators of the parts are built with that of the whole: a bad file is to be answered at once.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-
-
-def wrong(
-    problem: str, fix: str, path: tuple[str | int, ...] = (), *, on_key: bool = False
-) -> PydanticCustomError:
-    """An error in our own words; `path` leads from the value to the part of it that is wrong."""
-    # The template stays fixed: pydantic fills braces, and the words may hold some.
-    own = {"problem": problem, "fix": fix, "path": path, "on_key": on_key}
-    return PydanticCustomError(ERROR_TYPE, "{problem}", own)
 
 
 def parse_device(text: str) -> str:
@@ -184,46 +173,6 @@ class TextFor:
 
     def _mapping(self, value: object) -> object:
         return {self.key: value} if isinstance(value, str) else value
-
-
-def plain_data(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping of the user's own as plain JSON data: sequences are lists.
-
-    Raises:
-        PydanticCustomError: something in it would reach the model as another value than it was meant to be.
-    """
-    data: dict[str, Any] = _plain(value, ())
-    return data
-
-
-def _plain(value: Any, path: tuple[str | int, ...]) -> Any:
-    match value:
-        case dict():
-            return {_plain_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
-        case tuple():
-            return [_plain(item, (*path, index)) for index, item in enumerate(value)]
-        case Ambiguous():
-            raise wrong(
-                f"{value!r} without quotes is read differently by different readers of YAML",
-                "quote it to have text; write true or false for a truth value",
-                path,
-            )
-        case float() if not math.isfinite(value):
-            raise wrong("a number must be finite here", "give it to the model as text or in a file", path)
-        case int() if not isinstance(value, bool) and abs(value) > _LARGEST_INTEGER:
-            raise wrong("an integer must fit in 64 bits", "give it as text", path)
-    return value
-
-
-def _plain_key(key: str, path: tuple[str | int, ...]) -> str:
-    if isinstance(key, Ambiguous):
-        raise wrong(
-            f"the key {str(key)!r} would reach the model as text",
-            "quote it to have text; for other keys name a file of your own",
-            (*path, key),
-            on_key=True,
-        )
-    return key
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]

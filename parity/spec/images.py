@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from parity.spec.fields import SpecModel, Text, Texts, wrong
+from parity.spec.fields import SpecModel, Text, Texts
+from parity.spec.refusing import wrong
 
 IMAGE_FORMATS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _FRACTION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?/ ?([0-9]+(?:\.[0-9]+)?)")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parity.records.jobs import DistributionName
+from parity.records.inputs import DistributionName
 from parity.spec.fields import Extent, Quantity, Sizes, SpecModel, Symbol, Target, Text, Texts
 from parity.spec.images import ImagesSpec
 

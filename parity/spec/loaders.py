@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from parity.records.jobs import SAVED
 from parity.registry import LOADERS, find_loader
-from parity.spec.fields import parse_target, wrong
+from parity.spec.fields import parse_target
+from parity.spec.refusing import wrong
 
 if TYPE_CHECKING:
     from parity.spec.models import ModelSpec

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from parity.errors import SpecError
-from parity.spec import fields, unsupported
+from parity.spec import refusing, unsupported
 from parity.spec.places import Path, Places
 from parity.spec.schema import Spec
 from parity.spec.yaml_nodes import Place
@@ -68,7 +68,7 @@ def _finding(details: ErrorDetails) -> Finding:
     path: Path = tuple(part for part in details["loc"] if part != _KEY)
     on_key = _KEY in details["loc"]
     match details["type"]:
-        case fields.ERROR_TYPE:
+        case refusing.ERROR_TYPE:
             own = details["ctx"]
             return Finding((*path, *own["path"]), own["problem"], own["fix"], on_key or own["on_key"])
         case "extra_forbidden":

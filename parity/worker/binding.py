@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from parity.worker.problems import Unable
+from parity.worker.problems import Unable, listed
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -71,7 +71,7 @@ def bind(module: torch.nn.Module, names: Sequence[str], whose: str) -> Binding:
     if missing:
         raise Unable(
             "specification",
-            f"the forward of {whose} needs {_listed(missing)}, the inputs are {_listed(names)}",
+            f"the forward of {whose} needs {listed(missing)}, the inputs are {listed(names)}",
             fix="name the inputs as the parameters of forward, or give one for each, in order",
         )
     return binding
@@ -91,7 +91,7 @@ def bind_in_order(module: torch.nn.Module, names: Sequence[str], whose: str) -> 
     if len(names) > len(slots) and not takes_more:
         raise Unable(
             "specification",
-            f"the forward of {whose} takes {_listed(slots)}, the inputs are {_listed(names)}",
+            f"the forward of {whose} takes {listed(slots)}, the inputs are {listed(names)}",
             fix="give as many inputs as forward has parameters",
         )
     for index, name in enumerate(names):
@@ -101,7 +101,7 @@ def bind_in_order(module: torch.nn.Module, names: Sequence[str], whose: str) -> 
                 "specification",
                 f"by position the input {name!r} would be passed to {whose} as {taker!r}, and not as the "
                 f"parameter {name!r} of its forward",
-                fix=f"name all inputs as the parameters of forward ({_listed(known)}), or none",
+                fix=f"name all inputs as the parameters of forward ({listed(known)}), or none",
             )
     return Binding(tuple(names))
 
@@ -125,10 +125,6 @@ def _takes_any_name(parameters: list[inspect.Parameter]) -> bool:
 
 def _is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is parameter.empty and parameter.kind not in _VARIADIC
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"
 
 
 _POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
+from parity.records.jobs import MODEL, ComponentJob
+from parity.records.loops import whole_loops
+from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
+from parity.records.placement import Placement
+from parity.records.requests import (
     DiagnoseRuntime,
     MeasureLatency,
     OpenSession,
     Request,
     RunCandidate,
-    StageCall,
     StartCandidate,
 )
-from parity.records.loops import whole_loops
-from parity.records.outcomes import Answer, DiagnosedRuntime, Latency, Loaded, Ran, SessionOpened
-from parity.records.placement import Placement
-from parity.records.tensors import TensorRecord
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.feeds import names_of, read_inputs, write_outputs
 from parity.worker.onnx_loop import prepare_loop, run_freely
 from parity.worker.problems import Unable
@@ -32,7 +30,7 @@ from parity.worker.profiling import Meter, PeakMemory, Prepared
 if TYPE_CHECKING:
     from parity.worker.backends.onnxruntime import OnnxRuntime
     from parity.worker.backends.onnxruntime_session import Session
-    from parity.worker.onnx_stages import OnnxPipeline
+    from parity.worker.onnx_pipeline import OnnxPipeline
 
 
 class CandidateSide:
@@ -74,7 +72,7 @@ class CandidateSide:
         self._runtime = runtime = OnnxRuntime(job.device, job.numerics, job.options)
         settings, versions = runtime.build, runtime.versions
         if job.pipeline is not None:
-            from parity.worker.onnx_stages import OnnxPipeline
+            from parity.worker.onnx_pipeline import OnnxPipeline
 
             self._pipeline = OnnxPipeline(
                 job.pipeline, job.base_dir, self._sessions, runtime.device, job.numerics, job.components

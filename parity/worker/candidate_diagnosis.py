@@ -17,8 +17,9 @@ from onnx import ModelProto
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis.runtime_leg import How, Run, diagnose_runtime
 from parity.diagnosis.runtime_leg.backend import PRODUCTION
-from parity.records.jobs import DiagnoseRuntime, Numerics, OnnxRuntimeOptions, Optimization
+from parity.records.jobs import Numerics, OnnxRuntimeOptions, Optimization
 from parity.records.outcomes import DiagnosedRuntime
+from parity.records.requests import DiagnoseRuntime
 from parity.worker.backends.onnxruntime import OnnxRuntime
 from parity.worker.backends.onnxruntime_options import CPU
 from parity.worker.modules import release

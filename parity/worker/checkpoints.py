@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from parity.worker.bystanders import standing_in
+from parity.worker.checkpoint_files import read_checkpoint
 from parity.worker.checkpoint_report import keys_differ, misfits, report
 from parity.worker.problems import Unable, user_code
 
@@ -38,7 +34,7 @@ def load_checkpoint(module: torch.nn.Module, path: Path, key: str | None) -> tup
     Raises:
         Unable: the file can't be read safely, or its keys, shapes or dtypes are not the module's.
     """
-    data = _read(path)
+    data = read_checkpoint(path)
     candidates = list(_candidates(_at_key(data, key, path) if key else data))
     if not candidates:
         raise Unable(
@@ -176,69 +172,6 @@ def _at_key(data: object, key: str, path: Path) -> object:
         f"{path.name} has nothing at the checkpoint_key {key!r}, but {_contents(data)}",
         fix="name one of these",
     )
-
-
-def _read(path: Path) -> object:
-    """The contents of the file. Nothing of it is executed: weights only, or safetensors."""
-    if not path.is_file():
-        raise Unable(
-            "specification", f"there is no checkpoint {path}", fix="paths are relative to the specification"
-        )
-    if path.stat().st_size == 0:
-        raise Unable("model", f"the checkpoint {path} is empty", fix="save or copy it again")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
-
-
-def _read_safetensors(path: Path) -> object:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise Unable(
-            "model",
-            f"{path.name} is no safetensors file, or it is damaged",
-            fix="copy it again whole; a file of torch.save must end in .pth, .pt or .ckpt",
-            detail=str(error),
-        ) from error
-
-
-def _read_pickled(path: Path) -> object:
-    zipped = zipfile.is_zipfile(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of strange formats, which the errors below are about
-            # Mapped, a checkpoint of any size costs no memory but the module's; the old format has no map.
-            with standing_in():
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except Exception as error:  # a damaged pickle raises anything at all
-        raise _unreadable(path, zipped, error) from error
-
-
-def _unreadable(path: Path, zipped: bool, error: Exception) -> Unable:
-    text = str(error)
-    with path.open("rb") as file:
-        start = file.read(2)
-    detail = text
-    if isinstance(error, pickle.UnpicklingError):
-        # PyTorch's own text recommends weights_only=False, which is what a bomb is waiting for.
-        detail = ""
-        refused = re.search(r"GLOBAL ([\w.]+)", text)
-        problem = (
-            f"holds more than weights{f' ({refused[1]})' if refused else ''}: refused, nothing of it was run"
-        )
-        fix = "save model.state_dict() alone with torch.save, or use .safetensors"
-    elif "TorchScript" in text:
-        problem, fix = "is a TorchScript archive, no checkpoint", "save model.state_dict() with torch.save"
-    elif start == b"PK" and not zipped:
-        problem, fix = "is truncated: its end is missing", "copy it again whole"
-    else:
-        problem, fix = (
-            "is no PyTorch checkpoint, or is damaged",
-            "copy it again whole, or save it with torch.save",
-        )
-    return Unable("model", f"the checkpoint {path.name} {problem}", fix=fix, detail=detail)
 
 
 def _contents(data: object) -> str:

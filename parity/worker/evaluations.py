@@ -38,5 +38,17 @@ def attempt(evaluation: Callable[[], T], done: str, whose: str, device: torch.de
         return _no_room(done, whose, device)
 
 
+def safely(look: Callable[[], T], failed: Callable[[str], T]) -> T:
+    """What a look into a difference gives; of one that failed, what `failed` makes of the reason.
+
+    Models and files can be odd in ways that nobody thought of, and a budget is worth having without a cause.
+    """
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - see above
+        said = next(iter(str(error).splitlines()), "")
+        return failed(f"a part of the diagnosis failed: {type(error).__name__}: {said}")
+
+
 def _no_room(done: str, whose: str, device: torch.device) -> str:
     return f"{device} has not enough memory for {whose}, {done}"

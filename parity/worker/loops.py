@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from parity.records.jobs import MODEL, ComponentJob
-from parity.worker.problems import Unable
+from parity.worker.problems import Unable, listed
 
 T = TypeVar("T")
 Run = Callable[[dict[str, Any]], Mapping[str, T]]
@@ -64,10 +64,9 @@ def _check_inputs(component: ComponentJob, given: Sequence[str]) -> None:
 
 def _unknown(component: ComponentJob, role: str, name: str, known: Sequence[str], key: str) -> NoReturn:
     near = difflib.get_close_matches(name, known, 1)
-    listed = ", ".join(map(repr, known)) or "none"
     raise Unable(
         "specification",
-        f"loop: {_whose(component)} has no {role} {name!r}; it has {listed}",
+        f"loop: {_whose(component)} has no {role} {name!r}; it has {listed(known)}",
         fix=f"did you mean {near[0]!r}?" if near else f"use the names of the ONNX file's {role}s",
         about=_about(component, key),
     )

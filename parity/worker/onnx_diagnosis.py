@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from math import inf
 
@@ -21,9 +21,10 @@ from parity.diagnosis.export_leg import NO_MODULE, ExportFinding, Subject, diagn
 from parity.diagnosis.onnx64 import Graph64
 from parity.diagnosis.tracing import Trace, trace_graph
 from parity.records.diagnosis import Cause, Diagnosis, Divergence
-from parity.records.jobs import Diagnose, DiagnoseRuntime
 from parity.records.outcomes import Diagnosed, RuntimeFinding
+from parity.records.requests import Diagnose, DiagnoseRuntime
 from parity.worker.candidate_diagnosis import OrtBackend, diagnose_call, workspace
+from parity.worker.evaluations import safely
 from parity.worker.modules import release
 from parity.worker.onnx_pair import Feeds, GraphPair, attempted, by_file, named, outputs_of
 
@@ -49,8 +50,8 @@ class _PairDiagnosis:
         start = time.perf_counter()
         results = self._results()
         budgets = {name: diagnose(each) for name, each in results.items()}
-        of_graphs = _safely(lambda: self._with_graphs(results, budgets), budgets)
-        diagnoses = _safely(lambda: self._with_reference(of_graphs), of_graphs)
+        of_graphs = safely(lambda: self._with_graphs(results, budgets), lambda why: _noted(budgets, why))
+        diagnoses = safely(lambda: self._with_reference(of_graphs), lambda why: _noted(of_graphs, why))
         release()
         return Diagnosed(
             diagnoses={name: replace(each, notes=(NOTE, *each.notes)) for name, each in diagnoses.items()},
@@ -158,14 +159,8 @@ class _PairDiagnosis:
         return changed
 
 
-def _safely(look: Callable[[], _Diagnoses], otherwise: _Diagnoses) -> _Diagnoses:
-    """What a look gives. Files can be odd in ways that nobody thought of, and a budget is worth having."""
-    try:
-        return look()
-    except Exception as error:  # noqa: BLE001 - see above
-        said = next(iter(str(error).splitlines()), "")
-        note = f"a part of the diagnosis failed: {type(error).__name__}: {said}"
-        return {name: replace(each, notes=(*each.notes, note)) for name, each in otherwise.items()}
+def _noted(diagnoses: _Diagnoses, note: str) -> _Diagnoses:
+    return {name: replace(each, notes=(*each.notes, note)) for name, each in diagnoses.items()}
 
 
 def _size(results: Results, diagnosis: Diagnosis) -> float:

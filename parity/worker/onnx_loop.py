@@ -11,8 +11,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from parity.artifacts import Array, read_tensor
-from parity.records.jobs import ComponentJob, StageCall
-from parity.records.tensors import TensorRecord
+from parity.records.jobs import ComponentJob
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.backends.onnxruntime_session import Session
 from parity.worker.feeds import names_of, read_inputs, write_outputs
 from parity.worker.loops import next_state, run_steps

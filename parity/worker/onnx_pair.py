@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis.budget import Result, difference
 from parity.diagnosis.onnx64 import Evaluation, Graph64
-from parity.records.jobs import MeasureNoise, Numerics, OnnxRuntimeOptions
+from parity.records.jobs import Numerics, OnnxRuntimeOptions
 from parity.records.outcomes import NoiseFloors
+from parity.records.requests import MeasureNoise
 from parity.worker.candidate_diagnosis import OrtBackend, workspace
 from parity.worker.casting import cast_feeds
 from parity.worker.onnx_files import read_signature

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from parity.records.jobs import (
-    MODEL,
+from parity.records.jobs import MODEL
+from parity.records.outcomes import Answer, Diagnosed, Loaded, Materialized, NoiseFloors, Ran
+from parity.records.placement import Placement
+from parity.records.requests import (
     Diagnose,
     LoadOnnxReference,
     MaterializeProvider,
@@ -18,12 +20,9 @@ from parity.records.jobs import (
     MeasureNoise,
     Request,
     RunReference,
-    StageCall,
     StartCandidate,
 )
-from parity.records.outcomes import Answer, Diagnosed, Loaded, Materialized, NoiseFloors, Ran
-from parity.records.placement import Placement
-from parity.records.tensors import TensorRecord
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.candidate import CandidateSide
 from parity.worker.feeds import read_inputs, write_outputs
 from parity.worker.inputs import materialize, provide

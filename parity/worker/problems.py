@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from parity.records.diagnosis import Cause
@@ -62,3 +62,8 @@ def user_code(doing: str) -> Iterator[None]:
             f"{type(error).__name__} while {doing}: {message}",
             detail=traceback.format_exc(),
         ) from error
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in quotes, for an error; ``none`` where there is none."""
+    return ", ".join(repr(name) for name in names) or "none"

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from parity.artifacts import write_tensor
-from parity.records.jobs import StageCall
-from parity.records.tensors import TensorRecord
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.binding import Binding
 from parity.worker.flattening import Leaf
 from parity.worker.tensors import to_numpy

@@ -5,11 +5,9 @@ The runtime leg is the candidate's to look into: its process has the session.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 from msgspec.structs import replace
 from torch import Tensor
@@ -18,7 +16,7 @@ from parity.diagnosis.budget import Results, difference
 from parity.diagnosis.export_leg import NO_TRACE, ExportFinding, Subject, diagnose_export
 from parity.records.diagnosis import Cause, Diagnosis, ModuleErrors
 from parity.worker.evaluated import Evaluated
-from parity.worker.evaluations import attempt
+from parity.worker.evaluations import attempt, safely
 from parity.worker.reference_looks import (
     Found,
     Places,
@@ -31,7 +29,6 @@ from parity.worker.reference_looks import (
 )
 
 _Diagnoses = dict[str, Diagnosis]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,16 @@ def explain(evaluated: Evaluated, diagnoses: _Diagnoses) -> Explained:
     def failed(why: str) -> dict[str, Found]:
         return dict.fromkeys(diagnoses, Found(notes=(why,)))
 
-    export = _safely(lambda: _look_into_export(evaluated, diagnoses), lambda why: ExportFinding(notes=(why,)))
+    export = safely(lambda: _look_into_export(evaluated, diagnoses), lambda why: ExportFinding(notes=(why,)))
     evaluated.memory.clear()
-    places = _safely(lambda: _places(evaluated, diagnoses), lambda _: {})
-    inputs, odd = _safely(lambda: look_at_inputs(evaluated), lambda why: (failed(why), ()))
+    places = safely(lambda: _places(evaluated, diagnoses), lambda _: {})
+    inputs, odd = safely(lambda: look_at_inputs(evaluated), lambda why: (failed(why), ()))
     legs = (
         inputs,
         _by_output(evaluated, diagnoses, export),
-        _safely(lambda: look_into_reference(evaluated, diagnoses), failed),
-        _safely(lambda: look_into_repeatability(evaluated, diagnoses), failed),
-        _safely(lambda: look_for_random_nodes(evaluated, places), failed),
+        safely(lambda: look_into_reference(evaluated, diagnoses), failed),
+        safely(lambda: look_into_repeatability(evaluated, diagnoses), failed),
+        safely(lambda: look_for_random_nodes(evaluated, places), failed),
     )
     explained = {
         name: _explained(diagnosis, [leg[name] for leg in legs if name in leg])
@@ -86,15 +83,6 @@ def _explained(diagnosis: Diagnosis, found: list[Found]) -> Diagnosis:
         causes=diagnosis.ranked(cause for each in found for cause in each.causes),
         notes=tuple(dict.fromkeys(note for each in found for note in each.notes)),
     )
-
-
-def _safely(look: Callable[[], T], failed: Callable[[str], T]) -> T:
-    """What a look gives. Models can be odd in ways that nobody thought of, and a budget is worth having."""
-    try:
-        return look()
-    except Exception as error:  # noqa: BLE001 - see above
-        said = next(iter(str(error).splitlines()), "")
-        return failed(f"a part of the diagnosis failed: {type(error).__name__}: {said}")
 
 
 def _places(evaluated: Evaluated, diagnoses: _Diagnoses) -> Places:

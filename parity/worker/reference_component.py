@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NoReturn
@@ -17,7 +16,8 @@ from parity.worker.casting import is_float
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.modules import running, synchronize
 from parity.worker.onnx_files import read_signature
-from parity.worker.problems import Unable
+from parity.worker.output_names import output_names
+from parity.worker.problems import Unable, listed
 from parity.worker.variants import callable_of, under
 
 
@@ -104,7 +104,7 @@ class ReferenceComponent:
         if missing:
             raise Unable(
                 "specification",
-                f"the input {missing[0]!r} of {self.job.onnx} is not given; given are {_listed(given)}",
+                f"the input {missing[0]!r} of {self.job.onnx} is not given; given are {listed(given)}",
                 fix="give every input of the ONNX file",
             )
         return bind(self.module, declared, self.whose)
@@ -130,8 +130,8 @@ class ReferenceComponent:
         if args > len(order) or twice:
             raise Unable(
                 "specification",
-                f"the pipeline calls {self.whose} with {args} tensors by position and {_listed(keywords)} "
-                f"by name, it takes {_listed(order)}",
+                f"the pipeline calls {self.whose} with {args} tensors by position and {listed(keywords)} "
+                f"by name, it takes {listed(order)}",
                 fix="pass each input once, by position in this order or by name",
             )
         return [*order[:args], *keywords]
@@ -172,7 +172,7 @@ class ReferenceComponent:
                     raise Unable(
                         "specification",
                         f"outputs leaves out {name!r}, and {self.whose} returns nothing of that path",
-                        fix=f"map it to one of {_listed(leaves)}",
+                        fix=f"map it to one of {listed(leaves)}",
                     )
             return {name: leaves[self.job.outputs.get(name, name)] for name in declared}
         if set(declared) == leaves.keys():
@@ -180,8 +180,8 @@ class ReferenceComponent:
         if len(declared) != len(leaves):
             raise Unable(
                 "specification",
-                f"{self.whose} returns {len(leaves)} tensors ({_listed(leaves)}), "
-                f"{self.job.onnx} has {len(declared)} outputs ({_listed(declared)})",
+                f"{self.whose} returns {len(leaves)} tensors ({listed(leaves)}), "
+                f"{self.job.onnx} has {len(declared)} outputs ({listed(declared)})",
                 fix="map each ONNX output to a path in the PyTorch result with 'outputs'",
             )
         return dict(zip(declared, leaves.values(), strict=True))
@@ -190,7 +190,7 @@ class ReferenceComponent:
         near = difflib.get_close_matches(name, declared, 1)
         raise Unable(
             "specification",
-            f"{self.job.onnx} has no {role} {name!r}; it has {_listed(declared)}",
+            f"{self.job.onnx} has no {role} {name!r}; it has {listed(declared)}",
             fix=f"did you mean {near[0]!r}?" if near else f"use the names of the ONNX file's {role}s",
         )
 
@@ -204,43 +204,6 @@ class ReferenceComponent:
         )
 
 
-def output_names(job: ComponentJob, paths: Iterable[str], whose: str) -> dict[str, str]:
-    """Path in the PyTorch result -> name of the ONNX output, in the order of the result.
-
-    A path that `job.outputs` does not map keeps its own name; one that is a mere position gets a word
-    before it, ``output_0``, since exporters take no number for a name.
-
-    Raises:
-        Unable: ``specification``; a mapped path is not in the result, or is mapped twice.
-    """
-    known = list(paths)
-    by_path: dict[str, str] = {}
-    for name, path in job.outputs.items():
-        if path not in known:
-            near = difflib.get_close_matches(path, known, 1)
-            raise Unable(
-                "specification",
-                f"outputs: {name!r} is nowhere: the result of {whose} has no {path!r}, but {_listed(known)}",
-                fix=f"did you mean {near[0]!r}?" if near else "use one of these paths",
-            )
-        if path in by_path and job.export:
-            raise Unable(
-                "specification",
-                f"outputs: {by_path[path]!r} and {name!r} are both the path {path!r}",
-                fix="give each output that is exported one name",
-            )
-        by_path[path] = name
-    named = {path: by_path.get(path) or (f"output_{path}" if path.isdecimal() else path) for path in known}
-    twice = [name for name, count in Counter(named.values()).items() if count > 1]
-    if twice and job.export:
-        raise Unable(
-            "specification",
-            f"{twice[0]!r} would be the name of two outputs of {whose}, whose result has {_listed(known)}",
-            fix="map each of them to a name of its own with 'outputs'",
-        )
-    return named
-
-
 def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:
     return len(shape) == len(declared) and all(
         size == own for size, own in zip(shape, declared, strict=True) if isinstance(own, int)
@@ -249,7 +212,3 @@ def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> boo
 
 def _shape(shape: Sequence[int | str | None]) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"

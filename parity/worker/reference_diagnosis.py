@@ -16,8 +16,8 @@ from parity.diagnosis import onnx64, torch64
 from parity.diagnosis.aligning import aligned, graph_order
 from parity.diagnosis.budget import Result, Results, diagnose
 from parity.diagnosis.tracing import Sketch, Trace, trace_graph, trace_module
-from parity.records.jobs import Diagnose
 from parity.records.outcomes import Diagnosed
+from parity.records.requests import Diagnose
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from parity.worker.exporting import ExportRequest
 from parity.worker.flattening import flatten
 from parity.worker.modules import enforce_eval
 from parity.worker.onnx_files import read_signature
-from parity.worker.problems import Unable, user_code
+from parity.worker.problems import Unable, listed, user_code
 from parity.worker.recording import Example
 from parity.worker.reference_component import ReferenceComponent
 
@@ -100,7 +100,7 @@ def _check_names(component: ReferenceComponent, request: ExportRequest) -> None:
             near = difflib.get_close_matches(name, examples, 1)
             raise Unable(
                 "specification",
-                f"dynamic_shapes of {component.whose} names {name!r}; the inputs are {_listed(examples)}",
+                f"dynamic_shapes of {component.whose} names {name!r}; the inputs are {listed(examples)}",
                 fix=f"did you mean {near[0]!r}?" if near else "use the names of the inputs",
             )
         outside = [axis for axis in axes if not 0 <= axis < examples[name].dim()]
@@ -180,8 +180,8 @@ def _check(component: ReferenceComponent, request: ExportRequest, path: Path) ->
         if names != wanted:
             raise Unable(
                 "model",
-                f"the file exported of {component.whose} has the {role} {_listed(names)}, "
-                f"not {_listed(wanted)}",
+                f"the file exported of {component.whose} has the {role} {listed(names)}, "
+                f"not {listed(wanted)}",
                 fix="an exporter drops an input that the forward does not use; leave it out",
             )
     model = onnx.load(str(path), load_external_data=False)
@@ -223,7 +223,3 @@ def _root(error: BaseException) -> str:
         return error.problem
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"

@@ -10,8 +10,9 @@ import torch
 from parity.worker.binding import Binding, Tensors
 from parity.worker.flattening import Leaf
 from parity.worker.loops import run_steps
+from parity.worker.output_names import output_names
 from parity.worker.recording import Recorder, save
-from parity.worker.reference_component import ReferenceComponent, output_names
+from parity.worker.reference_component import ReferenceComponent
 from parity.worker.tensors import to_torch
 
 

@@ -17,8 +17,8 @@ import torch
 from parity.artifacts import Array, read_tensor
 from parity.diagnosis import torch64
 from parity.diagnosis.budget import Result, difference
-from parity.records.jobs import MeasureNoise
 from parity.records.outcomes import NoiseFloors
+from parity.records.requests import MeasureNoise
 from parity.records.tensors import TensorRecord
 from parity.worker import numerics
 from parity.worker.binding import Tensors

@@ -12,10 +12,11 @@ from parity.worker.problems import Unable
 from parity.worker.recording import Recorder
 from parity.worker.reference_component import ReferenceComponent
 from parity.worker.reference_loop import call_once, reference_steps
+from parity.worker.stages import NamedStages
 
 
-class Stages(dict[str, "Stage"]):
-    """What a pipeline gets as `stages`: each component by name, to be called with tensors.
+class Stages(NamedStages["Stage"]):
+    """Stages that run PyTorch modules.
 
     Args:
         components: all of the suite.
@@ -23,22 +24,7 @@ class Stages(dict[str, "Stage"]):
     """
 
     def __init__(self, components: Mapping[str, ReferenceComponent], recorder: Recorder | None) -> None:
-        self.failure: Unable | None = None  # kept: a pipeline that catches everything must not hide it
         super().__init__({name: Stage(one, recorder, self) for name, one in components.items()})
-
-    def __missing__(self, name: object) -> NoReturn:
-        raise self.failed(
-            Unable(
-                "specification",
-                f"the pipeline asks for the stage {name!r}; the components are {', '.join(map(repr, self))}",
-                fix="use the names under 'components'",
-            )
-        )
-
-    def failed(self, error: Unable) -> Unable:
-        """Keeps the first failure and gives it back."""
-        self.failure = self.failure or error
-        return error
 
 
 class Stage:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parity.records.jobs import (
-    MODEL,
-    FileInputs,
-    LoadReference,
-    MaterializeSet,
-    Request,
-    RunReference,
-    StageCall,
-)
+from parity.records.inputs import FileInputs
+from parity.records.jobs import MODEL
 from parity.records.outcomes import Answer, Loaded, Materialized, Ran
-from parity.records.tensors import ValueInfo
+from parity.records.requests import LoadReference, MaterializeSet, Request, RunReference
+from parity.records.tensors import StageCall, ValueInfo
 from parity.worker.inputs import materialize, with_outputs
 from parity.worker.onnx_files import read_signature
 from parity.worker.problems import Unable

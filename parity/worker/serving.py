@@ -15,8 +15,8 @@ from typing import BinaryIO, Protocol
 import msgspec
 
 from parity.errors import ParityError
-from parity.records.jobs import Request
 from parity.records.outcomes import Answer, Failed, Reply
+from parity.records.requests import Request
 from parity.worker.problems import Unable
 
 

@@ -10,19 +10,11 @@ import pytest
 
 from parity.execution.process import WorkerProcess
 from parity.execution.side import Side
-from parity.records.jobs import (
-    ComponentJob,
-    Distribution,
-    GeneratedInputs,
-    LoadReference,
-    MaterializeProvider,
-    MaterializeSet,
-    ModelJob,
-    Numerics,
-    OpenSession,
-)
+from parity.records.inputs import Distribution, GeneratedInputs
+from parity.records.jobs import ComponentJob, ModelJob, Numerics
 from parity.records.outcomes import Crashed, Failed, Loaded, Materialized, OutOfMemory, TimedOut
 from parity.records.plan import Limits
+from parity.records.requests import LoadReference, MaterializeProvider, MaterializeSet, OpenSession
 
 LIMITS = Limits(timeout_s=60, memory_bytes=None)
 Start = Callable[..., WorkerProcess]

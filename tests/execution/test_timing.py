@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from parity.execution.timing import with_latencies
-from parity.records.jobs import MeasureLatency
 from parity.records.outcomes import Crashed, Latency, Ran
 from parity.records.plan import LatencyPlan
+from parity.records.requests import MeasureLatency
 from parity.records.runs import SetRun
 from parity.records.tensors import InputSet
 

@@ -38,6 +38,14 @@ def run(root: Path, device: str, *, reference: str = "", **changes: Any) -> Fini
     return project.run(devices=[device], onnx=export, inputs={"tensors": {"x": tensor}}, **changes)
 
 
+def without_tf32_in_onnxruntime(root: Path, device: str, reference: str) -> Finished:
+    """A run under default numerics that is below the noise, so that it is diagnosed."""
+    options = {"provider_options": {"use_tf32": "0"}}
+    return run(
+        root, device, reference=reference, numerics="default", onnxruntime=options, tolerances=BELOW_NOISE
+    )
+
+
 def diagnosis(done: Finished) -> dict[str, Any]:
     """Of the only output of the only case."""
     (case,) = done.results["cases"]
@@ -57,17 +65,7 @@ def test_strict_numerics_stay_within_twenty_times_the_noise(tmp_path: Path, devi
 
 
 def test_tf32_in_the_reference_is_named_and_reproduced(tmp_path: Path, device: str) -> None:
-    options = {"provider_options": {"use_tf32": "0"}}
-    found = diagnosis(
-        run(
-            tmp_path,
-            device,
-            reference=IN_TF32,
-            numerics="default",
-            onnxruntime=options,
-            tolerances=BELOW_NOISE,
-        )
-    )
+    found = diagnosis(without_tf32_in_onnxruntime(tmp_path, device, reference=IN_TF32))
 
     assert found["dominant_leg"] == "reference"
     assert found["causes"][0]["kind"] == "tf32"
@@ -85,16 +83,6 @@ def test_tf32_in_the_candidate_is_named(tmp_path: Path, device: str) -> None:
 
 
 def test_without_tf32_nobody_blames_it(tmp_path: Path, device: str) -> None:
-    options = {"provider_options": {"use_tf32": "0"}}
-    found = diagnosis(
-        run(
-            tmp_path,
-            device,
-            reference=IN_FLOAT32,
-            numerics="default",
-            onnxruntime=options,
-            tolerances=BELOW_NOISE,
-        )
-    )
+    found = diagnosis(without_tf32_in_onnxruntime(tmp_path, device, reference=IN_FLOAT32))
 
     assert "tf32" not in [cause["kind"] for cause in found["causes"]]

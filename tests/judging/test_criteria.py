@@ -14,7 +14,7 @@ from support.arrays import tolerance
 from parity.judging import applied
 from parity.judging.criteria import elementwise
 from parity.measuring import measure
-from parity.records.results import Check
+from parity.records.measurements import Check
 from parity.registry import CRITERIA, resolve
 
 REFERENCE = np.array([1.0, 2.0, 3.0, 4.0])

@@ -12,11 +12,11 @@ from parity.artifacts import write_tensor
 from parity.judging import compare_outputs
 from parity.judging.loops import judge_loop, loops_of, step_to_look_into
 from parity.pairing import pair
-from parity.records.jobs import ComponentJob, ModelJob, StageCall
+from parity.records.jobs import ComponentJob, ModelJob
 from parity.records.loops import LoopJob
 from parity.records.outcomes import Ran
 from parity.records.results import OutputResult
-from parity.records.tensors import ValueInfo
+from parity.records.tensors import StageCall, ValueInfo
 
 OUTPUTS = (ValueInfo(name="y", dtype="float32", shape=(3,)),)
 

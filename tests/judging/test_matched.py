@@ -14,7 +14,8 @@ from support.arrays import saved_pair, tolerance
 
 from parity.errors import SpecError
 from parity.judging import compare_outputs
-from parity.records.results import OutputResult, Tolerance
+from parity.records.measurements import Tolerance
+from parity.records.results import OutputResult
 
 SPEC = "parity.yml"
 BOXES = np.float32([[0, 0, 4, 4], [1, 1, 5, 5], [20, 20, 30, 30], [7, 7, 9, 9]])

@@ -12,7 +12,8 @@ from support.arrays import bfloat16, saved_pair, tolerance
 from parity.errors import CannotJudge, SpecError
 from parity.judging import compare_outputs, judge_output
 from parity.pairing import Pair
-from parity.records.results import Element, OutputResult
+from parity.records.measurements import Element
+from parity.records.results import OutputResult
 
 SPEC = "parity.yml"
 

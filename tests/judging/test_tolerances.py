@@ -8,7 +8,7 @@ from support.arrays import FLOATS, INTEGERS, tolerance
 from parity.errors import SpecError
 from parity.judging import applied, resolve_tolerances
 from parity.measuring import default_bound
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 
 @pytest.mark.parametrize(

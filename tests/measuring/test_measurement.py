@@ -14,7 +14,7 @@ from support.arrays import bfloat16, small_chunks, tolerance
 
 from parity.artifacts import read_tensor, write_tensor
 from parity.measuring import measure, streaming
-from parity.records.results import Element, Measurement, Nonfinite
+from parity.records.measurements import Element, Measurement, Nonfinite
 
 NAN, INF = np.nan, np.inf
 

@@ -4,6 +4,8 @@ from support import reports as made
 
 from parity.records.results import CaseResult, Problem, SidePerformance
 from parity.reports import selection, wording
+from parity.reports.case_problems import case_problems
+from parity.reports.sections import by_pair, by_subject
 
 
 def test_many_input_sets_are_one_row_with_the_worst_of_them() -> None:
@@ -33,14 +35,14 @@ def test_the_same_output_on_two_devices_is_two_rows() -> None:
     cases = (*made.centerpoint_cases(), *made.centerpoint_cases(device="cuda:0"))
     rows = selection.output_rows(made.report(cases, 0))
     assert len(rows) == 26
-    assert [str(pair) for pair, _ in selection.by_pair(rows)] == [
+    assert [str(pair) for pair, _ in by_pair(rows)] == [
         "torch@cpu → onnxruntime@cpu",
         "torch@cuda:0 → onnxruntime@cuda:0",
     ]
 
 
 def test_subjects_with_a_failure_come_first_and_so_do_its_rows() -> None:
-    grouped = selection.by_subject(selection.output_rows(made.red()))
+    grouped = by_subject(selection.output_rows(made.red()))
     assert [subject for subject, _ in grouped] == ["backbone_head", "pipeline", "voxel_encoder"]
     assert [row.name for row in grouped[0][1]] == ["heatmap", "reg", "rot", "height", "dim", "vel"]
 
@@ -101,4 +103,4 @@ def test_an_exact_output_that_is_not_is_called_so() -> None:
 
 def test_a_problem_of_a_skipped_case_is_no_error() -> None:
     case = made.case("model", (), status="skipped", problem=Problem(kind="input", message="declared"))
-    assert selection.case_problems(case) == []
+    assert case_problems(case) == []

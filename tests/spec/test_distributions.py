@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.specs import SOUND, SpecFolder
 
-from parity.records.jobs import Distribution
+from parity.records.inputs import Distribution
 from parity.spec.distributions import resolve
 
 

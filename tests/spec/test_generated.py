@@ -6,7 +6,7 @@ import pytest
 from support.specs import SpecFolder
 
 from parity.planning import plan
-from parity.records.jobs import GeneratedInputs, Padding
+from parity.records.inputs import GeneratedInputs, Padding
 
 TEXT = """\
 version: 1

@@ -6,7 +6,7 @@ import pytest
 from support.specs import SOUND, SpecFolder
 
 from parity.planning import plan
-from parity.records.jobs import ImageInputs
+from parity.records.inputs import ImageInputs
 
 TEXT = SOUND.replace(
     "tensors:\n    x: {shape: [2, 4]}",

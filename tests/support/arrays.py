@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from parity.artifacts import Array, numpy_dtype, write_tensor
 from parity.measuring import streaming
 from parity.pairing import Pair
-from parity.records.results import Tolerance
+from parity.records.measurements import Tolerance
 
 FLOATS = (
     "float16",

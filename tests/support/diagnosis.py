@@ -10,18 +10,10 @@ from onnx import ModelProto
 
 from parity.artifacts import Array
 from parity.records.diagnosis import Diagnosis
-from parity.records.jobs import (
-    MODEL,
-    Diagnose,
-    Numerics,
-    OnnxRuntimeOptions,
-    OpenSession,
-    RunCandidate,
-    StageCall,
-    StartCandidate,
-)
+from parity.records.jobs import MODEL, Numerics, OnnxRuntimeOptions
 from parity.records.outcomes import Diagnosed, Ran, Reply
-from parity.records.tensors import TensorRecord
+from parity.records.requests import Diagnose, OpenSession, RunCandidate, StartCandidate
+from parity.records.tensors import StageCall, TensorRecord
 from parity.worker.candidate import CandidateSide
 from support.reference import Project
 

@@ -13,18 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from parity.artifacts import Array, read_tensor, write_tensor
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
-    ExportJob,
-    ExportOnnx,
-    LoadReference,
-    MeasureLatency,
-    ModelJob,
-    Numerics,
-    RunReference,
-)
+from parity.records.jobs import MODEL, ComponentJob, ExportJob, ModelJob, Numerics
 from parity.records.outcomes import Exported, Latency, Loaded, Ran
+from parity.records.requests import ExportOnnx, LoadReference, MeasureLatency, RunReference
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker.problems import Unable
 from parity.worker.reference import ReferenceSide

@@ -9,6 +9,7 @@ import msgspec
 
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence, Leg, ModuleErrors, Statistics
 from parity.records.matching import Matching
+from parity.records.measurements import Check, Element, Measurement, Nonfinite, Tolerance
 from parity.records.outcomes import Setting
 from parity.records.placement import Crossings, Misplaced, Placement
 from parity.records.results import (
@@ -16,13 +17,9 @@ from parity.records.results import (
     SCHEMA_VERSION,
     BaselineResult,
     CaseResult,
-    Check,
-    Element,
     Environment,
     Growth,
     LimitName,
-    Measurement,
-    Nonfinite,
     OutputResult,
     PerformanceCheck,
     Problem,
@@ -33,7 +30,6 @@ from parity.records.results import (
     Status,
     StepResult,
     SuiteResult,
-    Tolerance,
 )
 from parity.records.tensors import TensorRecord
 

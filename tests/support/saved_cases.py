@@ -23,9 +23,9 @@ from onnx import version_converter
 from parity.execution.side import A
 from parity.pipeline import run_suite
 from parity.planning import plan
-from parity.records.jobs import Request
 from parity.records.outcomes import Failed, Unanswered
 from parity.records.plan import Limits
+from parity.records.requests import Request
 from parity.records.results import CaseResult
 from parity.registry import SIDES, resolve
 from parity.spec.loading import load_spec

@@ -9,21 +9,10 @@ import torch
 from support import onnx_models
 
 from parity.artifacts import read_tensor, write_tensor
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
-    ExportOnnx,
-    MeasureLatency,
-    ModelJob,
-    Numerics,
-    OnnxRuntimeOptions,
-    OpenSession,
-    RunCandidate,
-    StageCall,
-    StartCandidate,
-)
+from parity.records.jobs import MODEL, ComponentJob, ModelJob, Numerics, OnnxRuntimeOptions
 from parity.records.outcomes import Latency, Loaded, Ran, SessionOpened
-from parity.records.tensors import InputSet, TensorRecord
+from parity.records.requests import ExportOnnx, MeasureLatency, OpenSession, RunCandidate, StartCandidate
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 from parity.worker.candidate import CandidateSide
 from parity.worker.problems import Unable
 
@@ -193,6 +182,7 @@ from pathlib import Path
 import numpy as np
 from parity.artifacts import write_tensor
 from parity.records.jobs import *
+from parity.records.requests import *
 from parity.records.tensors import InputSet
 from parity.worker.candidate import CandidateSide
 component = ComponentJob(name="model", model=ModelJob(loader="python", target="-"), onnx={path!r})

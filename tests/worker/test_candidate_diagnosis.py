@@ -11,21 +11,16 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from parity.artifacts import write_tensor
-from parity.records.jobs import (
-    MODEL,
+from parity.records.jobs import MODEL, ComponentJob, ModelJob, Numerics, OnnxRuntimeOptions
+from parity.records.outcomes import DiagnosedRuntime, Ran, Reply
+from parity.records.requests import (
     CandidateRequest,
-    ComponentJob,
     DiagnoseRuntime,
-    ModelJob,
-    Numerics,
-    OnnxRuntimeOptions,
     OpenSession,
     RunCandidate,
-    StageCall,
     StartCandidate,
 )
-from parity.records.outcomes import DiagnosedRuntime, Ran, Reply
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, StageCall
 from parity.worker.candidate import CandidateSide
 from parity.worker.candidate_diagnosis import OrtBackend
 from parity.worker.problems import Unable

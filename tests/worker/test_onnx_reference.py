@@ -11,25 +11,20 @@ import torch
 from support import onnx_models
 
 from parity.artifacts import read_tensor, write_tensor
-from parity.records.jobs import (
-    MODEL,
-    ComponentJob,
+from parity.records.inputs import Distribution, GeneratedInputs
+from parity.records.jobs import MODEL, ComponentJob, Numerics, OnnxRuntimeOptions
+from parity.records.outcomes import Diagnosed, Latency, Loaded, Materialized, NoiseFloors, Ran
+from parity.records.requests import (
     Diagnose,
-    Distribution,
     ExportOnnx,
-    GeneratedInputs,
     LoadOnnxReference,
     MaterializeProvider,
     MaterializeSet,
     MeasureLatency,
     MeasureNoise,
-    Numerics,
-    OnnxRuntimeOptions,
     RunReference,
-    StageCall,
 )
-from parity.records.outcomes import Diagnosed, Latency, Loaded, Materialized, NoiseFloors, Ran
-from parity.records.tensors import InputSet
+from parity.records.tensors import InputSet, StageCall, TensorRecord
 from parity.worker.onnx_reference import OnnxReferenceSide
 from parity.worker.problems import Unable
 
@@ -71,6 +66,26 @@ def loaded(
 
 def inputs_of(folder: Path, x: np.ndarray) -> InputSet:
     return InputSet(id="0", tensors=(write_tensor(folder / "inputs", "x", x),))
+
+
+def diagnosed(
+    side: OnnxReferenceSide,
+    call: StageCall,
+    candidate: tuple[TensorRecord, ...],
+    repeated: tuple[TensorRecord, ...] | str,
+) -> Diagnosed:
+    """What is said of the only output of a call that ran."""
+    request = Diagnose(
+        component=MODEL,
+        call=call,
+        outputs=("scaled",),
+        reference=call.outputs,
+        candidate=candidate,
+        repeated=repeated,
+    )
+    found = side.handle(request)
+    assert isinstance(found, Diagnosed)
+    return found
 
 
 def ran(side: OnnxReferenceSide, folder: Path, x: np.ndarray) -> Ran:
@@ -140,18 +155,8 @@ def test_the_budget_of_two_graphs(tmp_path: Path) -> None:
     (call,) = ran(side, tmp_path, X).calls
     wrong = write_tensor(tmp_path / "candidate", "scaled", X * np.float32(2.5))
 
-    found = side.handle(
-        Diagnose(
-            component=MODEL,
-            call=call,
-            outputs=("scaled",),
-            reference=call.outputs,
-            candidate=(wrong,),
-            repeated=(wrong,),
-        )
-    )
+    found = diagnosed(side, call, candidate=(wrong,), repeated=(wrong,))
 
-    assert isinstance(found, Diagnosed)
     diagnosis = found.diagnoses["scaled"]
     budget = diagnosis.budget
     assert (budget.total, budget.export_error, budget.reference_rounding) == (1.0, 1.0, 0.0)
@@ -168,18 +173,8 @@ def test_a_graph_that_can_not_be_evaluated_is_unknown_with_the_reason(tmp_path: 
     side = loaded(tmp_path, files, {MODEL: str(tmp_path / "absent.onnx")})
     (call,) = ran(side, tmp_path, X).calls
 
-    found = side.handle(
-        Diagnose(
-            component=MODEL,
-            call=call,
-            outputs=("scaled",),
-            reference=call.outputs,
-            candidate=call.outputs,
-            repeated="it was not run again",
-        )
-    )
+    found = diagnosed(side, call, candidate=call.outputs, repeated="it was not run again")
 
-    assert isinstance(found, Diagnosed)
     budget = found.diagnoses["scaled"].budget
     assert (budget.reference_rounding, budget.export_error, budget.runtime_error) == (0.0, None, None)
     assert "absent.onnx" in budget.unknown["export_error"]

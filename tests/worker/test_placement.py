@@ -50,6 +50,18 @@ class Recorded:
         return self.parts
 
 
+def exp_in_a_branch() -> onnx.ModelProto:
+    """``y = exp(x)``, in both branches of an If on `c`."""
+    body = helper.make_graph(
+        [helper.make_node("Exp", ["x"], ["inner"], name="exp")], "body", [], [onnx_models.value("inner")]
+    )
+    return onnx_models.model(
+        [helper.make_node("If", ["c"], ["y"], name="if", then_branch=body, else_branch=body)],
+        [onnx_models.value("x", shape=[2]), onnx_models.value("c", TensorProto.BOOL, [])],
+        [onnx_models.value("y")],
+    )
+
+
 def chain(*operators: str, shape: list[int | str] | None = None) -> onnx.ModelProto:
     """x -> operator -> ... -> y, each node named by its place: n0, n1, ..."""
     names = ["x", *(f"t{index}" for index in range(len(operators) - 1)), "y"]
@@ -184,15 +196,7 @@ class TestCrossings:
         assert "how often that runs is not known" in found.unknown
 
     def test_what_leaves_a_subgraph_crosses_too(self) -> None:
-        body = helper.make_graph(
-            [helper.make_node("Exp", ["x"], ["inner"], name="exp")], "body", [], [onnx_models.value("inner")]
-        )
-        model = onnx_models.model(
-            [helper.make_node("If", ["c"], ["y"], name="if", then_branch=body, else_branch=body)],
-            [onnx_models.value("x", shape=[2]), onnx_models.value("c", TensorProto.BOOL, [])],
-            [onnx_models.value("y")],
-        )
-        found = crossings(model, assigned(exp="CPU Exp", **{"if": "CUDA If"}), x=(2,))
+        found = crossings(exp_in_a_branch(), assigned(exp="CPU Exp", **{"if": "CUDA If"}), x=(2,))
         assert [(each.tensor, each.source, each.target) for each in found.largest] == [("inner", CPU, CUDA)]
         assert found.unknown
 
@@ -219,16 +223,8 @@ class TestCrossings:
 
 def test_subgraphs_are_recorded_by_onnxruntime_too(tmp_path: Path) -> None:
     """What `crossings_of` counts on: nodes inside an If are among those that are assigned."""
-    body = helper.make_graph(
-        [helper.make_node("Exp", ["x"], ["inner"], name="exp")], "body", [], [onnx_models.value("inner")]
-    )
-    model = onnx_models.model(
-        [helper.make_node("If", ["c"], ["y"], name="if", then_branch=body, else_branch=body)],
-        [onnx_models.value("x", shape=[2]), onnx_models.value("c", TensorProto.BOOL, [])],
-        [onnx_models.value("y")],
-    )
     session = OnnxRuntime("cpu", Numerics(optimization="disable_all"), OnnxRuntimeOptions()).open(
-        onnx_models.save(model, tmp_path / "m.onnx")
+        onnx_models.save(exp_in_a_branch(), tmp_path / "m.onnx")
     )
     assert ("exp", "Exp", "") in [key for _, key in assigned_nodes(session.native)]
 

@@ -11,17 +11,11 @@ import pytest
 import torch
 from support.reference import FLOAT, INT64, Project, unable, values, write_onnx
 
-from parity.records.jobs import (
-    Distribution,
-    FileInputs,
-    GeneratedInputs,
-    MaterializeProvider,
-    MaterializeSet,
-    Numerics,
-    OpenSession,
-    StageCall,
-)
+from parity.records.inputs import Distribution, FileInputs, GeneratedInputs
+from parity.records.jobs import Numerics
 from parity.records.outcomes import Materialized
+from parity.records.requests import MaterializeProvider, MaterializeSet, OpenSession
+from parity.records.tensors import StageCall
 
 X = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
 Y = np.ones((2, 3), np.float32)

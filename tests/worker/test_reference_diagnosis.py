@@ -15,7 +15,8 @@ from support.graphs import model, node, value
 from support.reference import Project, unable
 
 from parity.records.diagnosis import Diagnosis
-from parity.records.jobs import MODEL, Diagnose, Numerics
+from parity.records.jobs import MODEL, Numerics
+from parity.records.requests import Diagnose
 from parity.worker import numerics
 
 X = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)

@@ -12,8 +12,9 @@ import torch
 from support.reference import Project, unable, values
 
 from parity.artifacts import Array
-from parity.records.jobs import MODEL, MeasureNoise, Numerics
+from parity.records.jobs import MODEL, Numerics
 from parity.records.outcomes import NoiseFloors, Ran
+from parity.records.requests import MeasureNoise
 from parity.worker import numerics
 
 ROWS = np.random.default_rng(1).standard_normal((4, 64)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.artifacts import Array
 
-from .describing import tolerance
+from .differences import tolerance
 from .rearranging import rearranged
 
 # Half a unit in the last place, relative, and half the least step near zero.

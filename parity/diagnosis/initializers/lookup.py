@@ -16,11 +16,11 @@ from torch import Tensor
 
 from parity.artifacts import Array
 
+from .altered import differing_from, find_altered
 from .candidates import Candidate, Checkpoint, signature
 from .findings import Finding, differing, judged, sound
 from .folding import COMMON_EPS, Folded, find_folded, norms, output_axis
 from .layouts import layouts, narrowed, near, same
-from .nearest import SIGNIFICANT, Likeness, clearly_nearest, computed_from, likenesses, parametrized
 from .partial import find_slice, find_stack
 from .tensors import FileTensor, Use, file_tensors
 from .turning import turned
@@ -137,7 +137,11 @@ class _Search:
         folded = self._folded(tensor, found)
         if folded is not None and folded.relation == "folded":
             return folded
-        plain = self._altered(tensor, found, named)
+        plain = (
+            differing_from(tensor, found, named)
+            if named is not None
+            else find_altered(tensor, found, self.candidates(tensor), self.taken)
+        )
         if folded is None or plain is None:
             return plain or folded
         if plain.relation != "altered":
@@ -210,60 +214,6 @@ class _Search:
         if expected.shape != found.shape:
             return None
         return judged(tensor, found, f"{folded.weight.module}.bias, {folded.norm.name}".lstrip("."), expected)
-
-    def _altered(self, tensor: FileTensor, found: Array, named: Candidate | None) -> Finding | None:
-        if named is not None:
-            expected = next(value for _, value in layouts(named.value, tensor.shape))
-            return differing(tensor, found, named.name, expected)
-        candidates = self.candidates(tensor)
-        hinted = self._hinted(tensor, candidates)
-        free = [each for each in candidates if each.name not in self.taken]
-        modules = {use.module for use in tensor.uses} - {""}
-        close = [each for each in free if each.module in modules]
-        for group, significant in ((close, SIGNIFICANT / 2), (free, SIGNIFICANT), (candidates, SIGNIFICANT)):
-            ranked = likenesses(found, group, significant)
-            best = clearly_nearest(ranked) or _same_elements(found, group)
-            if best is None:
-                continue
-            finding = differing(tensor, found, best.candidate.name, best.expected, best.candidate.gates)
-            coarse = finding.description is not None and finding.description.kind == "precision"
-            own = best.equal >= 0.3 or best.candidate.operator  # no function of the parameter
-            computed = parametrized(best.candidate.name) or computed_from(found, best.expected)
-            if computed and not coarse and not own:
-                return sound(tensor, best.candidate.name, "scaled")
-            return finding
-        return self._by_place(tensor, found, hinted)
-
-    def _hinted(self, tensor: FileTensor, candidates: list[Candidate]) -> list[Candidate]:
-        """Those of the module that the node is of, which no other constant is."""
-        modules = {use.module for use in tensor.uses if use.parametric} - {""}
-        return [each for each in candidates if each.module in modules and each.name not in self.taken]
-
-    def _by_place(self, tensor: FileTensor, found: Array, hinted: list[Candidate]) -> Finding | None:
-        """Values say nothing: the one parameter that the node's module has for this input."""
-        fitting = [
-            (each, value)
-            for each in hinted
-            for kind, value in reversed(list(layouts(each.value, tensor.shape)))
-            if kind != "reshaped" or _squeezed(each.value.shape) == _squeezed(tensor.shape)
-        ]
-        names = {each.name for each, _ in fitting}
-        if len(names) != 1:
-            return None
-        candidate, expected = fitting[0]
-        return differing(tensor, found, candidate.name, expected, candidate.gates)
-
-
-def _same_elements(found: Array, candidates: list[Candidate]) -> Likeness | None:
-    """A recurrent weight whose elements are all there, in another order."""
-    for candidate in candidates:
-        if candidate.operator and near(signature(found), candidate.signature, found):
-            return Likeness(candidate, "altered", candidate.value, 1.0, 0.0)
-    return None
-
-
-def _squeezed(shape: tuple[int, ...]) -> list[int]:
-    return [each for each in shape if each != 1]
 
 
 def _varies(value: Array) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from parity.artifacts import Array
 
 from .candidates import Candidate
-from .describing import RELATIVE
+from .differences import RELATIVE
 from .layouts import layouts
 
 Floats = npt.NDArray[np.float64]

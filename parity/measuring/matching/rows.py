@@ -13,7 +13,8 @@ import numpy as np
 
 from .alignment import Alignment, Indices, Side, joined
 from .assignment import Costs, cheapest, largest
-from .candidates import LIMIT, Floats, Mask, Rows, possible_pairs, with_rows
+from .candidates import possible_pairs
+from .group_rows import LIMIT, Floats, Mask, Rows, with_rows
 
 Masks = tuple[Mask, Mask]
 """A truth value for each row of the reference, and of the candidate."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from parity.artifacts import Array, write_tensor
-from parity.records.jobs import FileInputs, GeneratedInputs, ImageInputs, InputSource, MaterializeProvider
+from parity.records.inputs import FileInputs, GeneratedInputs, ImageInputs, InputSource
 from parity.records.outcomes import Materialized
+from parity.records.requests import MaterializeProvider
 from parity.records.tensors import InputSet
 from parity.worker.inputs.files import read_file
 from parity.worker.inputs.folders import read_folder

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.artifacts import Array, numpy_dtype
-from parity.records.jobs import Distribution, GeneratedInputs
+from parity.records.inputs import Distribution, GeneratedInputs
 from parity.worker.inputs.holding import Dtype, check_range, check_size, held, is_float, rounded, wrong
 from parity.worker.inputs.structured import structured, unique_integers
 

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from parity.artifacts import Array, numpy_dtype
-from parity.records.jobs import Distribution
+from parity.records.inputs import Distribution
 from parity.worker.problems import Unable
 
 Dtype = np.dtype[np.generic]

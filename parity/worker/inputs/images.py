@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parity.artifacts import Array, numpy_dtype
-from parity.records.jobs import ImageInputs
+from parity.records.inputs import ImageInputs
 from parity.worker.problems import Unable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from parity.artifacts import Array
-from parity.records.jobs import Distribution
+from parity.records.inputs import Distribution
 from parity.worker.inputs.holding import wrong
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from parity.records.jobs import ModelJob
-from parity.worker.problems import Unable, user_code
+from parity.worker.problems import Unable, listed, user_code
 from parity.worker.targets import FORMS, import_target
 
 
@@ -69,17 +69,13 @@ def _check_arguments(build: Callable[..., Any], target: str, arguments: dict[str
             near = difflib.get_close_matches(name, by_name, 1)
             raise Unable(
                 "specification",
-                f"{target} takes no argument {name!r}; it takes {_listed(by_name)}",
+                f"{target} takes no argument {name!r}; it takes {listed(by_name)}",
                 fix=f"did you mean {near[0]!r}?" if near else "drop it, or let the function take it",
             )
     missing = [name for name, p in by_name.items() if p.default is p.empty and name not in arguments]
     if missing:
         raise Unable(
             "specification",
-            f"{target} needs {_listed(missing)}, which the specification does not give",
+            f"{target} needs {listed(missing)}, which the specification does not give",
             fix="add it under 'args' (or 'config') of the model, or give the parameter a default",
         )
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(repr(name) for name in names) or "none"

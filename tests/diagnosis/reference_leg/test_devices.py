@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from parity.diagnosis.reference_leg.devices import misplaced
 from parity.problems import problem_of
-from parity.records.jobs import RunReference
 from parity.records.outcomes import Failed
+from parity.records.requests import RunReference
 from parity.worker.modules import running
 from parity.worker.problems import Unable
 from parity.worker.serving import answer

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.reference import unable
 
-from parity.records.jobs import Distribution, GeneratedInputs
+from parity.records.inputs import Distribution, GeneratedInputs
 from parity.worker.inputs.generated import draw, generate
 
 FLOATS = ["float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2"]

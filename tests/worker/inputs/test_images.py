@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from support.reference import unable
 
-from parity.records.jobs import ImageInputs
+from parity.records.inputs import ImageInputs
 from parity.worker.inputs.images import read_image
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)  # height 2, width 3
@@ -128,7 +128,7 @@ def test_without_pillow_it_says_how_to_get_it(path: Path) -> None:
         "import sys; sys.modules['PIL'] = None\n"
         "from parity.worker.inputs.images import read_image\n"
         "from parity.worker.problems import Unable\n"
-        "from parity.records.jobs import ImageInputs\n"
+        "from parity.records.inputs import ImageInputs\n"
         "import msgspec\n"
         "source = msgspec.json.decode(sys.argv[1], type=ImageInputs)\n"
         "try: read_image(source)\n"

@@ -7,7 +7,7 @@ import pytest
 from support.reference import unable
 
 from parity.artifacts import Array
-from parity.records.jobs import Distribution, GeneratedInputs, Padding
+from parity.records.inputs import Distribution, GeneratedInputs, Padding
 from parity.worker.inputs.generated import draw, generate
 
 MASK = Distribution(name="m", shape=(64, 9), dtype="int64", distribution="mask")
