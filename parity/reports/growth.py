@@ -86,22 +86,15 @@ def _of_suite(suite: SuiteResult, rows: list[OutputRow]) -> Iterator[str]:
 
 
 def _states(row: OutputRow) -> set[str]:
-    return {output.growth.state if output.growth else "" for output, _ in _results(row)}
+    return {output.growth.state if output.growth else "" for output, _ in row.results}
 
 
 def _grown(row: OutputRow) -> Grown | None:
-    found = [entry for entry in _results(row) if entry[0].growth and entry[0].growth.state == "grown"]
+    found = [entry for entry in row.results if entry[0].growth and entry[0].growth.state == "grown"]
     if not found:
         return None
     output, case = max(found, key=lambda entry: _growth(entry[0]))
     return Grown(row, output, case, len(found))
-
-
-def _results(row: OutputRow) -> Iterator[tuple[OutputResult, CaseResult]]:
-    for case in row.cases:
-        for output in case.outputs:
-            if output.name == row.name:
-                yield output, case
 
 
 def _growth(output: OutputResult) -> float:

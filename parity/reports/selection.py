@@ -53,7 +53,8 @@ class Diagnosed:
 class OutputRow:
     """One output of one subject over all input sets; `worst` is its result in `worst_case`.
 
-    `diagnosed` are its results that have an error budget, the worst first; `worst` need not be among them.
+    `results` are all that it has; `diagnosed` those that have an error budget, the worst first, and `worst`
+    need not be among them.
     """
 
     pair: Pair
@@ -61,9 +62,13 @@ class OutputRow:
     name: str
     worst: OutputResult
     worst_case: CaseResult
-    cases: tuple[CaseResult, ...]
+    results: tuple[tuple[OutputResult, CaseResult], ...]
     failing: tuple[CaseResult, ...]
     diagnosed: tuple[Diagnosed, ...]
+
+    @property
+    def cases(self) -> tuple[CaseResult, ...]:
+        return tuple(case for _, case in self.results)
 
     @property
     def status(self) -> Status:
@@ -112,11 +117,10 @@ def output_rows(report: Report) -> list[OutputRow]:
     rows = []
     for (pair, subject, name), results in found.items():
         result, case = min(results, key=lambda entry: badness(entry[0]))
-        cases = tuple(case for _, case in results)
         failing = tuple(case for output, case in results if output.status == "failed")
         diagnosed = [Diagnosed(out, case, out.diagnosis) for out, case in results if out.diagnosis]
         diagnosed.sort(key=lambda entry: badness(entry.output))
-        rows.append(OutputRow(pair, subject, name, result, case, cases, failing, tuple(diagnosed)))
+        rows.append(OutputRow(pair, subject, name, result, case, tuple(results), failing, tuple(diagnosed)))
     return rows
 
 

@@ -211,8 +211,7 @@ def never_compared(rows: Iterable[OutputRow]) -> list[tuple[str, str]]:
 
 
 def _elements(row: OutputRow) -> int:
-    found = [output for case in row.cases for output in case.outputs if output.name == row.name]
-    return sum(output.measurement.elements for output in found if output.measurement)
+    return sum(output.measurement.elements for output, _ in row.results if output.measurement)
 
 
 def skips(report: Report) -> list[tuple[str, str]]:
