@@ -1,8 +1,7 @@
-"""What a diagnosis costs: CPU seconds against one forward of either side, memory against one in float64.
+"""What a diagnosis costs: seconds against one forward of either side, memory against a forward in float64.
 
-All computes on one thread and its CPU time counts, which other load on the machine hardly moves. Every
-measurement has a process of its own, since a diagnosis is made once in a worker's life; those of one network
-take turns.
+Every measurement has a process of its own, since a diagnosis is made once in a worker's life; those of one
+network take turns. It is wall time, so the machine must have nothing else to do.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ def _measured(network: Costly) -> tuple[list[str], bool]:
 
 def _own_process(what: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, str(_ENTRY), "--measure", what, *arguments]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=900)
     if done.returncode:
         sys.exit(f"measuring {what} of {arguments[0]} failed:\n{done.stderr[-3000:]}")
@@ -161,16 +160,13 @@ def _prepare(subject: str, exporter: Exporter, folder: Path, fault: str) -> dict
 
 
 def _time(subject: str, exporter: Exporter, folder: Path) -> dict[str, Any]:
-    """CPU seconds of one forward of each side, and of the first diagnosis in this process."""
+    """Seconds of one forward of each side, and of the first diagnosis in this process."""
     from . import subjects
     from .sides import Sides
 
     sides = Sides(subject, exporter, folder)
     inputs = subjects.inputs(subject, 1)
-    seconds = _forwards(subject, sides.path, inputs)
-    started = time.process_time()
-    sides.diagnose(_request(folder))
-    return {**seconds, "diagnosis": time.process_time() - started}
+    return {**_forwards(subject, sides.path, inputs), "diagnosis": sides.diagnose(_request(folder)).seconds}
 
 
 def _forwards(subject: str, path: Path, inputs: dict[str, Any]) -> dict[str, float]:
@@ -181,7 +177,6 @@ def _forwards(subject: str, path: Path, inputs: dict[str, Any]) -> dict[str, flo
     from . import subjects
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feeds = {one.name: inputs[one.name].numpy() for one in session.get_inputs()}
@@ -194,9 +189,9 @@ def _forwards(subject: str, path: Path, inputs: dict[str, Any]) -> dict[str, flo
     with torch.no_grad():
         for _ in range(1 + ROUNDS):
             for name, run in runs.items():
-                started = time.process_time()
+                started = time.perf_counter()
                 run()
-                seconds[name].append(time.process_time() - started)
+                seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 

@@ -20,7 +20,7 @@ from parity.records.diagnosis import Statistics
 _WHOLE = 4096  # elements up to which a tensor is kept
 _BLOCKS = 2048  # of a larger one
 _PROJECTIONS = 2
-_PIECE = 1 << 15  # elements that a core's cache holds
+_PIECE = 1 << 17  # elements, 1 MiB: a cache holds them, and calls are few
 _LIMIT = float(torch.finfo(torch.float32).max)
 _COMPRESSED = 1e6  # greatest value above which all are compressed: else a mask of finfo.min hides the rest
 
