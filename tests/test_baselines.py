@@ -20,11 +20,6 @@ from parity.spec.loading import load_spec
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> SpecFolder:
-    return SpecFolder(tmp_path)
-
-
-@pytest.fixture
 def planned(folder: SpecFolder) -> SuitePlan:
     return plan(load_spec(str(folder.write(f"{SOUND}baseline: base.json\n"))))
 

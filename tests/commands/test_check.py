@@ -19,11 +19,6 @@ BAD = f"{SOUND}tolerances:\n  y: {{atoll: 1e-4}}\ndevices: cpu\n"
 CPU_LIMIT_S = 0.4
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> SpecFolder:
-    return SpecFolder(tmp_path)
-
-
 def check(*specs: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "parity", "check", *specs]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
