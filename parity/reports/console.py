@@ -236,8 +236,8 @@ def _performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> T
             told = [side.least, side.median, side.p90] if wide else [side.median]
             told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
             # Sides may differ in their last characters alone.
-            name = Text.assemble(("· ", "dim"), named, visible(side.side), overflow="fold")
-            table.add_row(name, *map(Text, told), _line((of_set, "dim")))
+            name = Text.assemble(named, visible(side.side), overflow="fold")
+            table.add_row(Marked(name, "·", "dim"), *map(Text, told), _line((of_set, "dim")))
     return table
 
 
