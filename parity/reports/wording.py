@@ -121,8 +121,8 @@ def nonfinite(measured: Measurement) -> str:
 
 def failed_checks(output: OutputResult) -> list[str]:
     """The criteria that were not met, where there are several: ``cosine: 0.9981, limit 0.9999``."""
-    if len(output.checks) == 1:
-        return []  # the error and the tolerance say it already
+    if len(output.checks) == 1 and output.checks[0].criterion != "argmax":
+        return []  # the error and the tolerance say it already; of decisions they tell nothing
     return [f"{c.criterion}: {c.measured}, limit {c.limit}" for c in output.checks if not c.passed]
 
 
