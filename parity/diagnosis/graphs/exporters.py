@@ -69,7 +69,7 @@ def distance(one: ModelProto, other: ModelProto) -> int:
 
 
 def left_out(model: ModelProto, like: ModelProto) -> int:
-    """How many operators `like` has and the model has not, such as batch norms that its exporter has folded."""
+    """How many operators `like` has and the model has not, such as batch norms that were folded in it."""
     return (_operators(like) - _operators(model)).total()
 
 

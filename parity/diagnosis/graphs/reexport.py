@@ -36,7 +36,7 @@ from parity.worker.problems import Unable, user_code
 _WHOSE = "the model"
 # Operators that may differ, at least and as a part of all: a single change of a file touches a few nodes.
 _FEW, _PART = 6, 0.05
-# Operators that the file alone may have: a single change adds a cast or two. More of them were folded by the export.
+# Operators that the file alone may have: a single change adds a cast or two. More of them were folded.
 _ADDED = 2
 
 

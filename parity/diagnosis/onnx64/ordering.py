@@ -1,7 +1,7 @@
 """Nodes in the order in which they can be evaluated.
 
-ONNX asks for that order. ONNX Runtime sorts by itself and takes any, and its own converter to float16 writes the
-casts of inputs behind all that reads them.
+ONNX asks for that order. ONNX Runtime sorts by itself and takes any, and its own converter to float16 writes
+the casts of inputs behind all that reads them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from onnx import GraphProto, ModelProto, NodeProto
 def order(model: ModelProto) -> ModelProto:
     """The model, in place, with the nodes of every graph and function behind those that they read.
 
-    What is in order already keeps its order, and what is not is moved no further than needed. Nodes in a circle
-    stay where they are: nothing can evaluate them.
+    What is in order already keeps its order, and what is not is moved no further than needed. Nodes in a
+    circle stay where they are: nothing can evaluate them.
     """
     for owner in (model.graph, *model.functions):
         _order(owner.node)

@@ -1,4 +1,4 @@
-"""Files whose nodes are not in order: ONNX Runtime takes them, so they are evaluated and mended like others."""
+"""Files whose nodes are not in order: ONNX Runtime takes them, so they are evaluated like others."""
 
 from __future__ import annotations
 
