@@ -8,10 +8,11 @@ from pathlib import Path as FilePath
 from parity.errors import SpecError
 from parity.records.jobs import MODEL, OnnxRuntimeOptions
 from parity.records.sides import Comparison, OnnxRuntimeSide, SideSpec, TorchSide, on_device, paired
-from parity.spec import comparisons
+from parity.spec import comparisons, numerics
 from parity.spec.fields import parse_device
 from parity.spec.places import Places
 from parity.spec.schema import Spec
+from parity.spec.side_checks import onnx_files
 
 
 def comparisons_of(
@@ -27,7 +28,7 @@ def comparisons_of(
 
     Raises:
         SpecError: `devices` holds none, an unknown one, or one twice, or the specification has `comparisons`;
-            two of these could not be told apart.
+            two of these could not be told apart, or one compares a side with itself.
     """
     if spec.comparisons is not None:
         if devices is not None:
@@ -36,7 +37,7 @@ def comparisons_of(
                 at="--devices",
                 fix="leave --devices out, and choose some of them with --case",
             )
-        return tuple(_told_apart(_paired(spec, base), places))
+        return tuple(_told_apart(_paired(spec, places, base), places))
     chosen = spec.devices if devices is None else _override(devices)
     saved = spec.model is not None and spec.model.saved
     return tuple(on_device(device, _options(spec, base), saved=saved) for device in chosen)
@@ -82,10 +83,24 @@ def _told_apart(found: Iterable[Comparison], places: Places) -> Iterator[Compari
         yield each
 
 
-def _paired(spec: Spec, base: FilePath) -> Iterator[Comparison]:
+def _paired(spec: Spec, places: Places, base: FilePath) -> Iterator[Comparison]:
     for index, each in enumerate(spec.comparisons or ()):
-        candidate = _onnxruntime(each.candidate, spec, base)
-        yield paired(_side(each.reference, spec, base), candidate, f"comparisons.{index}")
+        reference, candidate = _side(each.reference, spec, base), _onnxruntime(each.candidate, spec, base)
+        if isinstance(reference, OnnxRuntimeSide) and _run_the_same(reference, candidate, spec, base):
+            raise SpecError(
+                f"this compares a side with itself: {reference.text} and {candidate.text} run the same files "
+                "in the same way",
+                at=places.at(places.value(("comparisons", index))),
+                fix="two runs of one side differ by chance alone; compare it with another side",
+            )
+        yield paired(reference, candidate, f"comparisons.{index}")
+
+
+def _run_the_same(one: OnnxRuntimeSide, other: OnnxRuntimeSide, spec: Spec, base: FilePath) -> bool:
+    """Whatever they are called: a name, or another way to write a path or a provider, makes no difference."""
+    of_suite = {name: str(base / onnx.path) for name, onnx in onnx_files(spec).items()}
+    level = numerics.resolve(spec.numerics)[1].optimization
+    return one.runs(of_suite, level) == other.runs(of_suite, level)
 
 
 def _side(side: comparisons.SideSpec, spec: Spec, base: FilePath) -> SideSpec:

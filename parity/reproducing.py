@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from parity.judging.loops import loops_of, step_to_look_into
 from parity.records.jobs import PIPELINE
 from parity.records.outcomes import Ran, SessionOpened
 from parity.records.plan import SuitePlan
@@ -89,8 +90,12 @@ def _written(
 ) -> Repro:
     assert isinstance(set_run.reference, Ran)
     assert isinstance(set_run.candidate, Ran)
-    ours = next(call for call in set_run.reference.calls if call.subject == case.subject)
-    theirs = next(call for call in set_run.candidate.calls if call.subject == case.subject)
+    ours, which = _call(plan, set_run.reference, case)
+    theirs = next(
+        call
+        for call in set_run.candidate.calls
+        if (call.component, call.index) == (ours.component, ours.index)
+    )
     size = sum(Path(r.file).stat().st_size for r in (*ours.inputs, *ours.outputs, *theirs.outputs))
     if size > plan.limits.repro_bytes:
         return Repro(
@@ -119,7 +124,18 @@ def _written(
     note = (
         f"{SCRIPT} can't run: NumPy has no {', '.join(odd)}, of which the files hold the bits" if odd else ""
     )
-    return Repro(folder=f"{FOLDER}/{name}", note=note)
+    return Repro(folder=f"{FOLDER}/{name}", note="; ".join(filter(None, (which, note))))
+
+
+def _call(plan: SuitePlan, reference: Ran, case: CaseResult) -> tuple[StageCall, str]:
+    """The reference's call that is saved, and which it is: of a loop the step that is most at fault alone."""
+    name = case.subject.partition("#")[0]
+    component = next(component for component in plan.components if component.name == name)
+    if component.loop is None:
+        return next(call for call in reference.calls if call.subject == case.subject), ""
+    steps = dict(loops_of(component, reference))[case.subject]
+    call = step_to_look_into(case.outputs, steps)
+    return call, f"step {steps.index(call) + 1} of {len(steps)} alone, on the reference's own state"
 
 
 def script(

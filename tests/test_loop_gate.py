@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,14 @@ def test_a_fault_in_the_recurrent_weight_is_found_and_its_growth_shown(tmp_path:
     assert output["diagnosis"]["causes"][0]["kind"] == "initializer"
     assert "first beyond in step 2 of 8" in done.stdout
     assert "alone, on the reference's own state" in done.stdout
+    # What is saved is the step at fault: the first one, in which the fault does nothing, would look sound.
+    assert f"step {output['diagnosed_step']} of 8 alone" in case["repro"]["note"]
+    script = tmp_path / "parity-report" / case["repro"]["folder"] / "repro.py"
+    told = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    (line,) = (line for line in told.splitlines() if line.startswith("h_out: "))
+    assert float(line.split()[1]) == pytest.approx(
+        output["steps"][output["diagnosed_step"] - 1]["alone_max_abs"], rel=1e-4
+    )
     summary = (tmp_path / "parity-report" / "summary.md").read_text()
     assert "### Steps" in summary
     names = [

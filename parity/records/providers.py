@@ -35,6 +35,11 @@ def short_name(provider: str) -> str:
     return next((short for short, full in PROVIDERS.items() if full == provider), provider)
 
 
+def own_provider(device: str) -> str:
+    """The provider of a device where none is named."""
+    return PROVIDERS["cuda" if device.startswith("cuda") else "cpu"]
+
+
 def runs_on(provider: str, device: str) -> bool:
     """Whether a provider can be asked for on a device; unknown ones on any."""
     if provider not in PROVIDERS.values():

@@ -6,13 +6,15 @@ The text of a side, ``torch@cpu``, is what every report calls it. `parity.compar
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec.structs import replace
 
-from .jobs import ComponentJob, OnnxRuntimeOptions, Variant
-from .providers import short_name
+from .jobs import ComponentJob, OnnxRuntimeOptions, Optimization, Variant
+from .providers import own_provider, short_name
 from .tensors import Record
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,()~-]+")
@@ -62,6 +64,19 @@ class OnnxRuntimeSide(Record, tag="onnxruntime"):
     def components(self, of_suite: tuple[ComponentJob, ...]) -> tuple[ComponentJob, ...]:
         """The suite's components with this side's own files, which are never exported."""
         return tuple(self._component(one) for one in of_suite)
+
+    def runs(self, of_suite: Mapping[str, str], level: Optimization | None) -> OnnxRuntimeSide:
+        """What it comes to, whatever it is called and whether it says so: two that are equal run the same.
+
+        `of_suite` has the suite's own files by component, `level` is that of its numerics.
+        """
+        files = {name: os.path.realpath(path) for name, path in {**of_suite, **self.files}.items()}
+        options = replace(
+            self.options,
+            provider=self.options.provider or own_provider(self.device),
+            optimization=self.options.optimization or level,
+        )
+        return replace(self, name="", files=files, options=options)
 
     def _component(self, one: ComponentJob) -> ComponentJob:
         if one.name in self.files:

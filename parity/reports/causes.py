@@ -6,6 +6,8 @@ docs/error-budget.md tells the reader of a report what each of them means.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from parity.records.diagnosis import Cause, Diagnosis, Divergence, Leg, Statistics
 
 from . import figures
@@ -138,12 +140,14 @@ def _cause_facts(causes: tuple[Cause, ...]) -> _Facts:
     """The first cause, the next ones, and a remedy of each that matters."""
     if not causes:
         return []
-    rest = len(causes) - 1 - MOST_FURTHER
-    further = [("also", reason(cause)) for cause in causes[1 : 1 + MOST_FURTHER]]
+    alike = Counter(reason(cause) for cause in causes)  # one for each node, and only the nodes differ
+    told = [f"{text}, at {count:,} nodes" if count > 1 else text for text, count in alike.items()]
+    rest = len(told) - 1 - MOST_FURTHER
+    further = [("also", text) for text in told[1 : 1 + MOST_FURTHER]]
     much = [cause for cause in causes[1 : 1 + MOST_FURTHER] if (cause.share or 0.0) >= _MUCH]
     remedies = dict.fromkeys(cause.remedy for cause in (causes[0], *much))
     return [
-        ("because", reason(causes[0])),
+        ("because", told[0]),
         *further,
         ("also", f"and {rest:,} more" if rest > 0 else ""),
         *(("mend", remedy) for remedy in remedies),

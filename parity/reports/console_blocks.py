@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.console import Group as Stack
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
@@ -47,11 +48,16 @@ class Marked:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lines of the renderable with the mark before the first, the rule before the others."""
-        inner = options.update(width=max(20, options.max_width - 2), height=None)
+        inner = options.update(width=max(8, options.max_width - 2), height=None)
         for number, line in enumerate(console.render_lines(self._inside, inner, pad=False)):
             yield Segment("│ " if number else f"{self._mark} ", self._style)
             yield from line
             yield Segment.line()
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """The renderable's own, and two columns more."""
+        inside = Measurement.get(console, options, self._inside)
+        return Measurement(inside.minimum + 2, inside.maximum + 2)
 
 
 def failure_block(report: Report, group: Group) -> Marked:
@@ -176,4 +182,5 @@ def _add_facts(grid: Table, facts: _Facts, styles: dict[str, str]) -> None:
     for name, text in facts:
         if text:
             told = visible(text, _LIMITS.get(name, 600))
-            grid.add_row(Text(name, "dim"), Text(told, styles.get(name, "")))
+            # An id or a path that is cut off can't be copied.
+            grid.add_row(Text(name, "dim"), Text(told, styles.get(name, ""), overflow="fold"))

@@ -9,6 +9,7 @@ from parity.records.jobs import MODEL
 from parity.records.results import Report, Status
 
 from . import budget, causes, figures, limits, selection, steps, wording
+from .console_blocks import Marked
 from .escaping import visible
 from .sections import by_subject
 from .selection import OutputRow, Pair
@@ -23,6 +24,7 @@ WIDE = 100  # from here on there is room for the worst index
 _MOST_PASSING = 40  # rows of a table; the failed ones are all there
 _MOST_BUDGETS = 8  # rows of outputs that passed
 _MOST_LOOPS = 12  # rows of outputs of loops
+_SIDE_WIDTH = 24  # columns that a side's name has at least: the input set's gives way
 
 
 def budgets_table(rows: list[OutputRow]) -> Table:
@@ -121,15 +123,19 @@ def performance_table(rows: list[selection.PerformanceRow], *, wide: bool) -> Ta
     on_gpu, subjects = limits.has_device_memory(rows), len({row.subject for row in rows}) > 1
     columns = [("min", 9), ("median", 9), ("p90", 9)] if wide else [("median", 9)]
     columns += [("ratio", 7), ("own memory", 10), *([("on the GPU", 10)] if on_gpu else []), ("peak", 9)]
-    table = _table("latency", *(_numeric(name, width) for name, width in columns), "input set")
+    sides = [
+        f"{row.subject if subjects else ''}  {side.side}" for row in rows for side in limits.side_rows(row)
+    ]
+    name = Column("latency", min_width=min(max(map(len, sides)), _SIDE_WIDTH))
+    table = _table(name, *(_numeric(name, width) for name, width in columns), "input set")
     for row in rows:
         named = f"{visible(row.subject)}  " if subjects else ""
         for side, of_set in zip(limits.side_rows(row), (visible(wording.timed_set(row)), ""), strict=True):
             told = [side.least, side.median, side.p90] if wide else [side.median]
             told += [side.ratio, side.host, *([side.device] if on_gpu else []), side.peak]
             # Sides may differ in their last characters alone.
-            name = Text.assemble(("· ", "dim"), named, visible(side.side), overflow="fold")
-            table.add_row(name, *map(Text, told), _line((of_set, "dim")))
+            told_side = Text.assemble(named, visible(side.side), overflow="fold")
+            table.add_row(Marked(told_side, "·", "dim"), *map(Text, told), _line((of_set, "dim")))
     return table
 
 

@@ -140,6 +140,11 @@ def _aggregate(stated: Tolerance) -> bool:
 
 
 def _dtype(output: OutputResult) -> str:
-    """``float32 ``; nothing for an output without a float's rounding of its own."""
+    """``float32 ``; nothing for an output without a float's rounding of its own.
+
+    Nor for a reference that is coarser than the candidate: under autocast it is the plain module's floor.
+    """
     dtype = output.reference_dtype or output.dtype  # the floor is the reference's
+    if dtype != output.dtype and dtype in ("float16", "bfloat16"):
+        return ""
     return f"{dtype} " if dtype in _FLOATS else ""

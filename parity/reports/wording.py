@@ -112,8 +112,8 @@ def nonfinite(measured: Measurement) -> str:
 
 def failed_checks(output: OutputResult) -> list[str]:
     """The criteria that were not met, where there are several: ``cosine: 0.9981, limit 0.9999``."""
-    if len(output.checks) == 1:
-        return []  # the error and the tolerance say it already
+    if len(output.checks) == 1 and output.checks[0].criterion != "argmax":
+        return []  # the error and the tolerance say it already; of decisions they tell nothing
     return [f"{c.criterion}: {c.measured}, limit {c.limit}" for c in output.checks if not c.passed]
 
 
@@ -152,7 +152,7 @@ def facts(output: OutputResult, spec: str) -> list[tuple[str, str]]:
             ("largest", largest_elsewhere(output)),
             ("mismatched", mismatched(measured)),
             ("non-finite", nonfinite(measured)),
-            ("error", statistics(measured)),
+            ("error", statistics(measured) if measured.compared else ""),
         ]
     told += steps.facts(output)
     told += [("criterion", check) for check in failed_checks(output)]
@@ -204,14 +204,25 @@ def notes(report: Report) -> list[tuple[str, str]]:
 
 
 def never_compared(rows: Iterable[OutputRow]) -> list[tuple[str, str]]:
-    """Outputs of which there was nothing on both sides in every input set, (outputs, what to know)."""
-    empty = [label(row.subject, row.name) for row in rows if row.status == "passed" and not _elements(row)]
+    """Outputs that passed although nothing was compared, or rows are missing, (outputs, what to know)."""
+    empty, missing = [], dict[int, list[str]]()
+    for row in rows:
+        measured = _measured(row) if row.status == "passed" else []
+        name = label(row.subject, row.name)
+        if row.status == "passed" and not sum(each.elements for each in measured):
+            empty.append(name)
+        elif optional := sum(each.matching.optional for each in measured if each.matching):
+            missing.setdefault(optional, []).append(name)
     note = "empty on both sides in every input set: nothing of it was compared"
-    return [(listed(empty, most=3), note)] if empty else []
+    told = [(listed(empty, most=3), note)] if empty else []
+    for count, names in missing.items():
+        counted = figures.counted(count, "row")
+        told.append((listed(names, most=3), f"{counted} without a counterpart, which optional_below allows"))
+    return told
 
 
-def _elements(row: OutputRow) -> int:
-    return sum(output.measurement.elements for output, _ in row.results if output.measurement)
+def _measured(row: OutputRow) -> list[Measurement]:
+    return [output.measurement for output, _ in row.results if output.measurement]
 
 
 def skips(report: Report) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ def contradictions(spec: Spec) -> Findings:
     yield from check_comparisons(spec)
     yield from _tolerances(("tolerances",), spec.tolerances)
     yield from _performance(spec.performance)
+    yield from _optimization(spec)
     if spec.loop is not None and spec.components is None:
         yield from check_loop(("loop",), spec.loop, spec.inputs)
 
@@ -73,6 +74,14 @@ def _component(path: Path, name: str, component: ComponentSpec, *, modules: bool
     yield from _tolerances((*path, "tolerances"), component.tolerances)
     if component.loop is not None:
         yield from check_loop((*path, "loop"), component.loop, None)
+
+
+def _optimization(spec: Spec) -> Findings:
+    """`onnxruntime` would win, and reports would name the level of `numerics`."""
+    level, other = spec.numerics.optimization, spec.onnxruntime.optimization
+    if level is not None and other is not None and level != other:
+        problem = f"'optimization: {other}' contradicts 'optimization: {level}' of numerics"
+        yield Finding(("onnxruntime", "optimization"), problem, "keep the one that is meant", on_key=True)
 
 
 def _exports(spec: Spec) -> Findings:

@@ -57,7 +57,7 @@ def _roles(spec: Spec, at: Path, each: ComparisonSpec) -> Findings:
             "write torch as the reference, and an ONNX file as the candidate",
         )
     if each.reference.backend == "onnxruntime":
-        made = [name for name, onnx in _files(spec).items() if onnx.export is not None]
+        made = [name for name, onnx in onnx_files(spec).items() if onnx.export is not None]
         for name in made:
             if name not in (each.reference.onnx or {}) or name not in (each.candidate.onnx or {}):
                 yield Finding(
@@ -83,7 +83,7 @@ def _side(spec: Spec, at: Path, side: SideSpec) -> Findings:
         name = short_name(side.provider)
         problem = f"the execution provider {name!r} does not take its tensors from {side.device}"
         yield Finding((*at, "provider"), problem, f"write onnxruntime+{name}@{right}")
-    files = _files(spec)
+    files = onnx_files(spec)
     for name in side.onnx or {}:
         if name not in files:
             yield _no_component((*at, "onnx"), name, list(files))
@@ -97,7 +97,8 @@ def _no_component(at: Path, name: str, known: list[str]) -> Finding:
     return Finding((*at, name), f"there is no component {name!r}", fix, on_key=True)
 
 
-def _files(spec: Spec) -> dict[str, OnnxSpec]:
+def onnx_files(spec: Spec) -> dict[str, OnnxSpec]:
+    """The suite's ONNX files by component."""
     if spec.components is not None:
         return {name: component.onnx for name, component in spec.components.items()}
     return {MODEL: spec.onnx} if spec.onnx is not None else {}

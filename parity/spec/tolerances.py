@@ -9,8 +9,9 @@ from pydantic import Field
 from parity.records.matching import MatchKind
 from parity.spec.fields import NonNegative, Share, SpecModel, Text, Texts
 
-Cosine = Annotated[float, Field(ge=-1, le=1)]
-Mismatch = Annotated[float, Field(ge=0, le=1)]
+# Bounds that anything meets, cosine -1 and mismatch 1, are no criteria.
+Cosine = Annotated[float, Field(gt=-1, le=1)]
+Mismatch = Annotated[float, Field(ge=0, lt=1)]
 Column = Annotated[int, Field(ge=0)]
 Multiple = Annotated[float, Field(gt=0)]
 Quantiles = Annotated[dict[Share, NonNegative], Field(min_length=1)]

@@ -19,6 +19,7 @@ from parity.artifacts import read_tensor
 from parity.diagnosis.budget import Result, Results, diagnose, difference
 from parity.diagnosis.export_leg import NO_MODULE, ExportFinding, Subject, diagnose_against_graph
 from parity.diagnosis.onnx64 import Graph64
+from parity.diagnosis.onnx64.ordering import order
 from parity.diagnosis.tracing import Trace, trace_graph
 from parity.records.diagnosis import Cause, Diagnosis, Divergence
 from parity.records.outcomes import Diagnosed, RuntimeFinding
@@ -117,7 +118,7 @@ class _PairDiagnosis:
                 output_names=None,
                 scratch=scratch,
             )
-            found = attempted(lambda: diagnose_against_graph(subject, onnx.load(pair.reference)))
+            found = attempted(lambda: diagnose_against_graph(subject, order(onnx.load(pair.reference))))
         if isinstance(found, str):
             found = ExportFinding(notes=(found,))
         added = {

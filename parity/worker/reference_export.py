@@ -130,16 +130,30 @@ def _run_exporter(component: ReferenceComponent, job: ExportJob, request: Export
         if error.__cause__ is None:
             raise
         other = "torchscript" if job.exporter == "dynamo" else "dynamo"
+        fix = f"change what it can't export, or try `exporter: {other}`"
+        if single := _single(request):
+            fix = f"put a larger size first: the example has 1 at {single}, often taken as fixed; or {fix}"
         raise Unable(
             "model",
             f"the {job.exporter} exporter failed on {component.whose}: {_root(error.__cause__)}",
-            fix=f"change what it can't export, or try `exporter: {other}`",
+            fix=fix,
             detail=error.detail,
         ) from error
     traced = [str(one.message).strip() for one in caught if issubclass(one.category, TracerWarning)]
     for text in traced:
         print(text, file=sys.stderr)  # noqa: T201 - the worker's log
     return " | ".join(dict.fromkeys(text.splitlines()[0] for text in traced))
+
+
+def _single(request: ExportRequest) -> str:
+    """The first dynamic axis of which the example has a single element, as ``axis 1 of 'x'``; empty: none."""
+    found = (
+        f"axis {axis} of {name!r}"
+        for name, tensor in request.examples
+        for axis in request.dynamic_shapes.get(name, {})
+        if tensor.shape[axis] == 1
+    )
+    return next(found, "")
 
 
 @contextmanager

@@ -82,6 +82,16 @@ def test_further_causes_are_few_and_what_is_large_has_its_remedy() -> None:
     ]
 
 
+def test_causes_that_differ_in_their_nodes_alone_are_told_once() -> None:
+    alike = [made.cause(share=None, message="in training mode", node=f"bn{i}", remedy="a") for i in range(6)]
+    other = made.cause(share=None, message="drops at random", remedy="a")
+    assert [fact for fact in told(causes=(*alike, other)) if fact[0] in ("because", "also", "mend")] == [
+        ("because", "in training mode, at 6 nodes"),
+        ("also", "drops at random"),
+        ("mend", "a"),
+    ]
+
+
 def test_rounding_is_good_news_and_not_worth_a_line_of_what_passed() -> None:
     sound = made.replaced(made.diagnosis("reference"), causes=(made.rounding("3e-4"),))
     assert causes.is_good_news(sound)

@@ -189,6 +189,18 @@ def test_at_eighty_columns_every_number_is_whole() -> None:
         assert number in narrow
 
 
+def test_an_id_is_whole_however_long_and_so_are_the_names_of_sides() -> None:
+    side = "onnxruntime(optimization=disable_all,session.disable_prepacking=1)@cpu"
+    given = KINDS["red"]
+    failed = next(case for case in given.cases if case.status == "failed" and not case.performance)
+    known = f"suite/{side}~{side}/sample=0/model"
+    text = printed(made.replaced(given, cases=(made.replaced(failed, id=known),)), 80)
+    assert known in "".join(line.strip("│ ").strip() for line in text.splitlines())
+    timed = made.replaced(given, cases=tuple(made.replaced(case, candidate=side) for case in given.cases))
+    table = printed(timed, 80).split("latency", 1)[1]
+    assert "· onnxruntime(optimi" in table
+
+
 def test_errors_have_place_fix_cases_and_last_words() -> None:
     text = printed(KINDS["errors"])
     for said in (

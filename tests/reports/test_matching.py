@@ -6,10 +6,10 @@ import io
 
 import pytest
 from rich.console import Console
-from support.reports import ROWS, matched, tolerance
+from support.reports import ROWS, case, matched, measurement, output, replaced, report, tolerance
 
 from parity.records.matching import Matching
-from parity.reports import console, figures, junit, markdown, results
+from parity.reports import console, figures, junit, markdown, results, selection, wording
 from parity.reports.matching import facts, lone, summary
 
 
@@ -39,6 +39,17 @@ def test_a_summary(found: Matching, text: str) -> None:
 def test_nothing_is_said_where_nothing_is_matched() -> None:
     assert (facts(None), lone(None)) == ([], 0)
     assert lone(ROWS) == 2
+
+
+def test_rows_that_may_be_missing_and_are_do_not_pass_unseen() -> None:
+    found = Matching(kind="rows", reference=12, candidate=11, lone_reference=1, optional=1)
+    outputs = tuple(
+        output(name, 0.0, measurement=replaced(measurement(0.0, (11, 4), 0.0), matching=found))
+        for name in ("boxes", "scores")
+    )
+    rows = selection.output_rows(report((case("model", outputs),), 0))
+    (told,) = wording.never_compared(rows)
+    assert told == ("boxes, scores", "1 row without a counterpart, which optional_below allows")
 
 
 @pytest.mark.parametrize(

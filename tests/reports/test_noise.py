@@ -31,6 +31,13 @@ def test_a_tolerance_far_above_the_noise_is_remarked_upon() -> None:
     ]
 
 
+def test_the_floor_of_a_reference_under_autocast_is_not_that_of_its_outputs() -> None:
+    output = passed("heatmap", 0.05)
+    coarse = made.replaced(output, reference_dtype="bfloat16")
+    assert notes(coarse)[0][1].startswith("atol 0.05 is 962 x the noise: ")
+    assert "962 x the float64 noise" in notes(made.replaced(output, reference_dtype="float64"))[0][1]
+
+
 def test_a_tolerance_below_the_noise_is_remarked_upon() -> None:
     assert notes(passed("heatmap", 1e-6)) == [
         ("heatmap", f"atol 1e-6 is below the float32 noise floor of 5.20e-5: it will flake ({made.SPEC}:31)")

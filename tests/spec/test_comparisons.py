@@ -137,6 +137,31 @@ def test_a_comparison_is_given_once_but_for_a_name(folder: SpecFolder) -> None:
     assert labels == ["torch@cpu~onnxruntime@cpu", "torch@cpu~onnxruntime(again)@cpu"]
 
 
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "onnxruntime+cpu@cpu",
+        "{backend: onnxruntime, device: cpu, name: other}",
+        "{backend: onnxruntime, device: cpu, onnx: ./model.onnx}",
+        "{backend: onnxruntime, device: cpu, optimization: disable_all}",
+    ],
+)
+def test_a_side_against_itself_in_other_words(folder: SpecFolder, candidate: str) -> None:
+    text = pair("onnxruntime@cpu", candidate)
+    with pytest.raises(SpecError) as raised:
+        plan(folder.load(text))
+    assert "compares a side with itself" in raised.value.problem
+    assert "another side" in raised.value.fix
+    assert place(raised.value) == (text.count("\n"), 5)
+
+
+def test_a_file_against_another_is_no_side_against_itself(folder: SpecFolder) -> None:
+    (folder.root / "other.onnx").touch()
+    candidates = ("{backend: onnxruntime, device: cpu, onnx: other.onnx}", "onnxruntime@cuda:0")
+    for candidate in (*candidates, "{backend: onnxruntime, device: cpu, optimization: all}"):
+        assert len(plan(folder.load(pair("onnxruntime@cpu", candidate))).comparisons) == 1
+
+
 def test_files_of_one_name_need_a_name(folder: SpecFolder) -> None:
     (folder.root / "other").mkdir()
     (folder.root / "other" / "model.onnx").touch()

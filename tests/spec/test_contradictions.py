@@ -30,6 +30,12 @@ OF_ONE_MODEL = {
     "quantile": ("onnx:", "tolerances: {y: {quantile: {0.5: 1, '0.50': 1}}}\nonnx:", (3, 18), "given twice"),
     "no-runs": ("onnx:", "performance: {runs: 0, max_latency_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
     "no-memory": ("onnx:", "performance: {runs: 0, max_memory_ratio: 2}\nonnx:", (3, 24), "measures nothing"),
+    "two-levels": (
+        "onnx:",
+        "numerics: {optimization: all}\nonnxruntime: {optimization: basic}\nonnx:",
+        (4, 15),
+        "contradicts 'optimization: all' of numerics",
+    ),
     "few-runs": ("onnx:", "performance: {runs: 4, max_latency_ratio: 2}\nonnx:", (3, 24), "too few"),
 }  # fmt: skip
 

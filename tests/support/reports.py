@@ -567,8 +567,10 @@ def wrong_spec() -> Report:
 def suspicious(name: str, total: float = 0.5) -> Diagnosis:
     """Place, causes and notes of that name."""
     place = divergence(node=name, op_type=name, output=name, module=name, source=name)
-    told = cause(message=name, remedy=name, node=name, tensor=name)
-    return replaced(undiagnosable(name, total), first_divergence=place, causes=(told,) * 6, notes=(name,) * 6)
+    told = tuple(
+        cause(message=f"{name}{number or ''}", remedy=name, node=name, tensor=name) for number in range(6)
+    )
+    return replaced(undiagnosable(name, total), first_divergence=place, causes=told, notes=(name,) * 6)
 
 
 def hostile() -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,21 @@ def test_what_an_exporter_can_not_do_is_one_readable_message(tmp_path: Path, exp
     assert "Traceback" in error.detail
     assert not list(tmp_path.glob("*onnx*")), "nothing half-made is left"
     assert not list(tmp_path.glob(".export*"))
+
+
+def test_a_single_element_along_a_dynamic_axis_is_suspected(tmp_path: Path) -> None:
+    source = """
+    class Net(nn.Module):
+        def forward(self, x):
+            return nn.functional.scaled_dot_product_attention(x, x, x, is_causal=x.shape[1] > 1)
+    build = Net"""
+    project = Project(tmp_path, textwrap.dedent(source))
+    job = ExportJob(exporter="dynamo", opset=18, dynamic_shapes={"x": {1: "seq"}})
+    project.load(project.component(export=job))
+    project.run(x=np.ones((2, 1, 4), np.float32))
+    error = unable(project.export)
+    assert "is_causal" in error.problem
+    assert "put a larger size first: the example has 1 at axis 1 of 'x'" in error.fix
 
 
 def test_what_tracing_froze_is_in_the_settings(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from parity.artifacts import Array
 from parity.diagnosis.budget import Result, difference
 from parity.diagnosis.onnx64 import Evaluation, Graph64, Memory
+from parity.diagnosis.onnx64.ordering import order
 from parity.diagnosis.tracing import Sketch, Trace, trace_graph
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -66,8 +67,8 @@ class Subject:
 
     @cached_property
     def model(self) -> ModelProto:
-        """The file with all its data."""
-        return onnx.load(self.path)
+        """The file with all its data, its nodes in order."""
+        return order(onnx.load(self.path))
 
     @property
     def folder(self) -> str:

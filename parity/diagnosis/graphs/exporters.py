@@ -68,6 +68,11 @@ def distance(one: ModelProto, other: ModelProto) -> int:
     return (left - right).total() + (right - left).total()
 
 
+def left_out(model: ModelProto, like: ModelProto) -> int:
+    """How many operators `like` has and the model has not, such as batch norms that were folded in it."""
+    return (_operators(like) - _operators(model)).total()
+
+
 def _operators(model: ModelProto) -> Counter[str]:
     # How constants are stored says nothing on what is computed.
     return Counter(

@@ -22,6 +22,7 @@ from parity.diagnosis.graphs.exporters import (
     distance,
     dynamic_axes,
     input_names,
+    left_out,
     likely_exporters,
     standard_opset,
 )
@@ -35,6 +36,8 @@ from parity.worker.problems import Unable, user_code
 _WHOSE = "the model"
 # Operators that may differ, at least and as a part of all: a single change of a file touches a few nodes.
 _FEW, _PART = 6, 0.05
+# Operators that the file alone may have: a single change adds a cast or two. More of them were folded.
+_ADDED = 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def export_again(  # noqa: PLR0913 - all of them say what is exported, and as wh
                 break
             if best is None or distance(made.model, like) < distance(best.model, like):
                 best = made
-            if distance(best.model, like) <= near:
+            folded = folding and left_out(best.model, like) > _ADDED
+            if distance(best.model, like) <= near and not folded:
                 return best
     if best is not None:
         return best

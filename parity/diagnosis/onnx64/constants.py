@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, SparseTensorProto, TensorProto, numpy_helper
 
 from parity.artifacts import Array
+from parity.diagnosis.onnx64.ordering import order
 from parity.diagnosis.onnx64.values import RAISED
 from parity.worker.problems import Unable
 
@@ -22,7 +23,7 @@ _WIDTHS = (TensorProto.BFLOAT16, TensorProto.FLOAT16, TensorProto.FLOAT, TensorP
 
 
 def load(source: str | Path | ModelProto) -> tuple[ModelProto, str]:
-    """The model without its external data, and the folder where that lies.
+    """The model without its external data and with its nodes in order, and the folder where the data lies.
 
     Raises:
         Unable: ``onnx``; the file can't be read.
@@ -33,7 +34,7 @@ def load(source: str | Path | ModelProto) -> tuple[ModelProto, str]:
         model = onnx.load(str(source), format="protobuf", load_external_data=False)
     except (OSError, DecodeError) as error:
         raise Unable("onnx", f"{source} can't be read: {error}", fix="export the model again") from error
-    return model, str(Path(source).parent)
+    return order(model), str(Path(source).parent)
 
 
 def to_array(tensor: TensorProto, folder: str) -> Array:

@@ -24,7 +24,7 @@ class Provider:
     Args:
         target: the callable; called without arguments.
         base_dir: the specification's folder.
-        samples: take so many; None: until it ends.
+        samples: take so many, and no fewer; None: until it ends.
     """
 
     def __init__(self, target: str, base_dir: Path, samples: int | None) -> None:
@@ -56,7 +56,7 @@ def provided_sets(target: str, base_dir: Path, samples: int | None) -> Iterator[
         samples: take so many; None: until it ends.
 
     Raises:
-        Unable: the code raises, or yields something else than tensors by name, or nothing.
+        Unable: the code raises, or yields something else than tensors by name, nothing, or fewer than asked.
     """
     doing = f"asking {target} for inputs"
     call = import_target(target, base_dir)
@@ -80,6 +80,12 @@ def provided_sets(target: str, base_dir: Path, samples: int | None) -> Iterator[
         count += 1
     if not count:
         raise Unable("input", f"{target} yielded no input set", fix="yield at least one {input name: tensor}")
+    if samples is not None and count < samples:
+        raise Unable(
+            "input",
+            f"{target} yielded {count} of the {samples} input sets that samples asks for",
+            fix="leave `samples` out to take what there is",
+        )
 
 
 def _tensors(item: object, where: str) -> dict[str, Array]:

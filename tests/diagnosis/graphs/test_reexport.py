@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,24 @@ def test_finds_that_constants_were_not_folded(tmp_path: Path) -> None:
     assert fresh.exporter == "torchscript"
     folded = export(model, "torchscript", constant_folding=True)
     assert fresh.constant_folding == (len(folded.graph.node) == len(like.graph.node))
+
+
+def test_finds_that_few_batch_norms_were_not_folded(tmp_path: Path) -> None:
+    """A folded export of a small network has so few operators less that it looks like a single change."""
+    model = nn.Sequential(
+        *(layer for _ in range(3) for layer in (nn.Conv2d(2, 2, 1, bias=False), nn.BatchNorm2d(2), nn.ReLU()))
+    ).eval()
+    x = torch.ones(1, 2, 3, 3)
+    path = tmp_path / "like.onnx"
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(model, (x,), path, dynamo=False, do_constant_folding=False, input_names=["x"])
+    like = onnx.load(path)
+    changed = next(node for node in like.graph.node if node.op_type == "BatchNormalization")
+    next(each for each in changed.attribute if each.name == "epsilon").f = 0.5
+    fresh = export_again(model, (x,), {}, like, str(tmp_path))
+    assert not fresh.constant_folding
+    (change,) = compare(like, fresh.model).changes
+    assert "epsilon is 0.5 in the file" in change.message
 
 
 class Odd(nn.Module):

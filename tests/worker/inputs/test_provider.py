@@ -51,7 +51,15 @@ def test_no_more_is_taken_than_was_asked_for(tmp_path: Path, source: str) -> Non
 def test_it_may_end_by_itself(tmp_path: Path) -> None:
     source = "def samples():\n    for i in range(4): yield {'x': i}"
     assert len(provided(tmp_path, source)) == 4
-    assert len(provided(tmp_path, source, samples=9)) == 4
+
+
+def test_fewer_than_asked_for_are_no_less_than_all(tmp_path: Path) -> None:
+    """A loader that ends early would pass on what is left."""
+    source = "def samples():\n    for i in range(4): yield {'x': i}"
+    error = unable(lambda: provided(tmp_path, source, samples=9))
+    assert error.reason == "input"
+    assert "yielded 4 of the 9 input sets" in error.problem
+    assert "leave `samples` out" in error.fix
 
 
 @pytest.mark.parametrize(
