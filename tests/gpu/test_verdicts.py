@@ -88,7 +88,7 @@ def test_a_model_that_does_not_fit_is_no_pass(tmp_path: Path, device: str) -> No
 def test_a_node_without_a_kernel_of_the_device_is_placed_in_the_open(tmp_path: Path, device: str) -> None:
     made = Project(tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
-    # NonZero's kernel is there, ArgMax over strings is not: Mish has had none on CUDA so far.
+    # The CUDA provider has had no kernel for it so far.
     model.graph.node[-1].CopyFrom(onnx.helper.make_node("Mish", ["z"], ["y"], name="mish"))
     model.graph.output[0].CopyFrom(value("y", shape=["batch", 3]))
     onnx.save(model, tmp_path / "model.onnx")
