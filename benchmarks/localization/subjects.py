@@ -117,7 +117,7 @@ def inputs(name: str, seed: int) -> dict[str, Tensor]:
         "centerpoint-head": CANVAS,
         "depth100": (1, 3, 16, 16),
         "small-resnet": (1, 3, 128, 128),
-        "centerpoint-large": (1, 32, 272, 272),
+        "centerpoint-large": (1, 32, 352, 352),
     }[name]
     parameter = {"centerpoint-encoder": "input_features"}.get(name, "spatial_features")
     generator = torch.Generator().manual_seed(seed)
