@@ -304,6 +304,20 @@ def test_an_edge_that_leads_elsewhere() -> None:
     assert_equal(outputs(change.mend(file), X), outputs(sound, X))
 
 
+def test_an_input_that_is_left_out_at_the_end() -> None:
+    def clipped(operator: str) -> ModelProto:
+        nodes = [
+            helper.make_node(operator, ["x"], ["a"], name="first"),
+            helper.make_node("Clip", ["a", "low", ""], ["y"], name="clip"),
+        ]
+        return made(nodes, {"low": np.array(0.5, np.float32)})
+
+    file, sound = clipped("Abs"), clipped("Neg")
+    (change,) = compare(file, sound).changes
+    assert (change.node, change.message) == ("first", "is Abs in the file, Neg in a fresh export")
+    assert_equal(outputs(change.mend(file), X), outputs(sound, X))
+
+
 def test_another_output_of_a_node() -> None:
     def taken(name: str) -> ModelProto:
         nodes = [
