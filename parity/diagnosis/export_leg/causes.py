@@ -178,11 +178,12 @@ def _readers(findings: Sequence[Finding], graph: Trace, inner: Mapping[str, Inne
             spot = Spot(within.node, within.op_type, within.output)
         else:
             continue
-        starts.append(Start(spot, _reached(graph, op.index)))
+        starts.append(Start(spot, reached(graph, op.index)))
     return tuple(starts)
 
 
-def _reached(graph: Trace, op: int) -> frozenset[str]:
+def reached(graph: Trace, op: int) -> frozenset[str]:
+    """The graph's outputs that depend on an operator."""
     seen, waiting = {op}, [op]
     given: set[int] = set()
     while waiting:
