@@ -60,8 +60,13 @@ def conversion(subject: Subject) -> Conversion | None:
     own_type = _NARROW.get(max(held, key=lambda each: held[each], default=torch.float32), TensorProto.FLOAT)
     if native not in _NARROW.values() or native == own_type:
         return None
-    here, there = (str(TensorProto.DataType.Name(kind)).lower() for kind in (native, own_type))
-    return Conversion(f"the file computes in {here}, the module in {there}", native)
+    said = f"the file computes in {type_name(native)}, the module in {type_name(own_type)}"
+    return Conversion(said, native)
+
+
+def type_name(kind: int) -> str:
+    """An ONNX element type as NumPy calls it: ``float32``."""
+    return str(helper.tensor_dtype_to_np_dtype(kind).name)
 
 
 def first_quantizing(graph: Trace, right: Trace, output: str) -> Spot | None:

@@ -128,7 +128,7 @@ class TestConverted:
         (cause,) = found.causes["y"]
         assert (cause.kind, cause.message) == (
             "precision",
-            f"the file computes in {name}, the module in float",
+            f"the file computes in {name}, the module in float32",
         )
         assert cause.remedy == "give the outputs a tolerance for it, or ship the file without the conversion"
         assert cause.share is not None
