@@ -7,12 +7,14 @@ all of its pages one by one, each filled with zeros: a fifth of the CPU time of 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+from parity.records.jobs import MEMORY_LIMIT
 from parity.worker.profiling import trim
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of malloc.h; see mallopt(3)
@@ -28,6 +30,8 @@ def has_room() -> bool:
     """Whether this process could grow to several times its size."""
     resident: int = psutil.Process().memory_info().rss
     free: int = psutil.virtual_memory().available
+    with suppress(KeyError, ValueError):  # no limit of the gate's
+        free = min(free, int(os.environ[MEMORY_LIMIT]) - resident)
     with suppress(OSError, ValueError):  # no such group, or one without a limit
         free = min(free, int(_LIMIT.read_text()) - int(_TAKEN.read_text()))
     return free >= _ROOM * resident

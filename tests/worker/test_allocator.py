@@ -6,8 +6,10 @@ import resource
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from parity.records.jobs import MEMORY_LIMIT
 from parity.worker import allocator
 from parity.worker.allocator import has_room, reusing_memory
 from parity.worker.profiling import resident_bytes
@@ -64,4 +66,13 @@ def test_a_container_s_limit_counts(
     monkeypatch.setattr(allocator, "_LIMIT", tmp_path / "memory.max")
     monkeypatch.setattr(allocator, "_TAKEN", tmp_path / "memory.current")
     monkeypatch.setattr(allocator, "_ROOM", 1)
+    assert has_room() is room
+
+
+@pytest.mark.parametrize(("spare", "room"), [(2.0, True), (0.5, False)])
+def test_the_limit_of_the_specification_counts(
+    spare: float, room: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allocator, "_ROOM", 1)
+    monkeypatch.setenv(MEMORY_LIMIT, str(int((1 + spare) * psutil.Process().memory_info().rss)))
     assert has_room() is room
