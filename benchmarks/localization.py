@@ -2,6 +2,7 @@
 
     python benchmarks/localization.py [--architectures ...] [--exporters ...] [--faults ...] [--seeds 1]
                                       [--jobs 2] [--resume FILE] [--peers] [--write]
+    python benchmarks/localization.py --unseen
     python benchmarks/localization.py --cost
 
 Ends with 1 when a bar is missed. See README.md here, and docs/localization.md, which `--write` updates.

@@ -99,8 +99,14 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
 
 
 def _about(plan: SuitePlan, outcome: Ran | Unanswered | None) -> str:
-    """The place of the key that a worker's error is about, where it says which."""
-    return plan.at(outcome.about) if isinstance(outcome, Failed) and outcome.about else ""
+    """The place of the key that a worker's error is about, where it says which, or is about the ONNX file."""
+    if not isinstance(outcome, Failed):
+        return ""
+    if outcome.about:
+        return plan.at(outcome.about)
+    if outcome.reason == "onnx":
+        return plan.at("onnx" if plan.pipeline is None else "components")
+    return ""
 
 
 def _problem(outcome: Unanswered | None, doing: str, at: str) -> Problem:

@@ -20,6 +20,8 @@ from .cases import EXPORTERS, Outcome, plan
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 1 when a bar is missed."""
     arguments = _parser().parse_args(argv)
+    if arguments.unseen:
+        arguments.architectures = list(_unseen())
     if arguments.worker:
         from .trials import serve
 
@@ -48,7 +50,7 @@ def _benchmark(arguments: argparse.Namespace, console: Console) -> int:
     show(console, outcomes, verdict)
     console.print(f"{len(outcomes)} cases in {time.perf_counter() - started:.0f} s")
     if arguments.write:
-        write(outcomes, verdict)
+        write(outcomes, verdict, "unseen" if arguments.unseen else "results")
     if arguments.peers:
         from .peers import show_peers
 
@@ -60,7 +62,7 @@ def _outcomes(arguments: argparse.Namespace, console: Console) -> list[Outcome]:
     """Those of an earlier run that is resumed, and all that was left to do."""
     from .running import run_all
 
-    subjects = {name: planted for name, planted in _subjects().items() if name in arguments.architectures}
+    subjects = {name: planted for name, planted in _known().items() if name in arguments.architectures}
     planned = plan(subjects, tuple(arguments.exporters), tuple(arguments.faults), arguments.seeds)
     wanted = {case.id for cases in planned.values() for case in cases}
     outcomes = [one for one in _read(arguments.resume) if one.case.id in wanted]
@@ -107,6 +109,16 @@ def _subjects() -> dict[str, bool]:
     return SUBJECTS
 
 
+def _unseen() -> dict[str, bool]:
+    from .unseen import UNSEEN
+
+    return dict.fromkeys(UNSEEN, True)
+
+
+def _known() -> dict[str, bool]:
+    return _subjects() | _unseen()
+
+
 def _parser() -> argparse.ArgumentParser:
     from parity.diagnosis.faults import FAULTS
 
@@ -114,8 +126,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="localization.py",
         description="Planted faults and sound files through the gate's own diagnosis. See README.md.",
     )
-    names = list(_subjects())
-    parser.add_argument("--architectures", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument(
+        "--architectures", nargs="+", choices=list(_known()), default=list(_subjects()), metavar="NAME"
+    )
+    parser.add_argument(
+        "--unseen", action="store_true", help="networks of transformers, on which nothing was built, instead"
+    )
     parser.add_argument("--exporters", nargs="+", choices=EXPORTERS, default=list(EXPORTERS))
     parser.add_argument("--faults", nargs="*", choices=list(FAULTS), default=list(FAULTS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=1, help="sites of each fault, and further inputs")

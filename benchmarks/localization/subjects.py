@@ -19,6 +19,8 @@ for _folder in (str(ROOT / "tests"), str(EXAMPLE)):
 
 from support import architectures  # noqa: E402
 
+from . import unseen  # noqa: E402
+
 CANVAS = (1, 32, 16, 16)
 SUBJECTS: dict[str, bool] = dict.fromkeys(architectures.ARCHITECTURES, True) | {
     "centerpoint-encoder": True,
@@ -101,6 +103,8 @@ def build(name: str) -> nn.Module:
         return known
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(sum(name.encode()))
+        if name in unseen.UNSEEN:
+            return unseen.build(name).eval()
         module = _BUILDERS[name]()
         for each in module.modules():
             _as_after_training(each)
@@ -112,12 +116,14 @@ def inputs(name: str, seed: int) -> dict[str, Tensor]:
     if name in architectures.ARCHITECTURES:
         architecture = architectures.ARCHITECTURES[name]
         return dict(zip(architecture.input_names, build_inputs(name, seed), strict=True))
+    if name in unseen.UNSEEN:
+        return unseen.inputs(name, seed)
     shape = {
         "centerpoint-encoder": (24, 8, 11),
         "centerpoint-head": CANVAS,
         "depth100": (1, 3, 16, 16),
         "small-resnet": (1, 3, 128, 128),
-        "centerpoint-large": (1, 32, 272, 272),
+        "centerpoint-large": (1, 32, 352, 352),
     }[name]
     parameter = {"centerpoint-encoder": "input_features"}.get(name, "spatial_features")
     generator = torch.Generator().manual_seed(seed)

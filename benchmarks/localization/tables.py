@@ -52,13 +52,13 @@ def _miss(score: FaultScore) -> str:
     return f"  {flag} {score.case.id}  effect {score.effect:.3g}x{'  (a neighbour)' if score.near else ''}"
 
 
-def write(outcomes: list[Outcome], verdict: Verdict) -> None:
-    """Puts the tables between their markers in the document."""
+def write(outcomes: list[Outcome], verdict: Verdict, part: str) -> None:
+    """Puts the tables between the markers of this part of the document."""
     parts = [where()]
     for title, headings, rows in _tables(outcomes, verdict):
         parts.append(f"**{title}**\n\n{markdown(headings, rows)}")
     parts.append("Bars: " + ("all met." if not verdict.missed else "; ".join(verdict.missed) + "."))
-    replace_part("results", "\n\n".join(parts))
+    replace_part(part, "\n\n".join(parts))
 
 
 def where() -> str:

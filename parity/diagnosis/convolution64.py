@@ -69,3 +69,37 @@ def convolve(
             product = torch.mm(weights, windows.reshape(weights.shape[1], count * width))
             into[:, top : top + count] = product.view(-1, count, width)
     return result if b is None else result.add_(b.view(-1, 1, 1))
+
+
+def suits_transposed(
+    x: Tensor, w: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int
+) -> bool:
+    """Whether `convolve_transposed` takes these operands: its windows lie side by side."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == w.dtype == torch.float64
+        and x.ndim == w.ndim == 4
+        and groups == 1
+        and tuple(stride) == tuple(w.shape[2:])
+        and all(each == 1 for each in dilation)
+        and min(*x.shape, *w.shape) > 0
+    )
+
+
+def convolve_transposed(x: Tensor, w: Tensor) -> Tensor:
+    """Transposed convolution of x (N, C, H, W) with w (C, M, kH, kW), stride (kH, kW), in float64.
+
+    As `torch.nn.functional.conv_transpose2d` without bias and padding; equal to it within the rounding of
+    float64. Every element of the result comes from one place of x, so that it is a matrix product alone.
+    """
+    count, taken, height, width = x.shape
+    _, given, down, across = w.shape
+    result = x.new_empty(count, given, height, down, width, across)
+    weights = w.reshape(taken, -1).t()
+    rows = max(1, _ELEMENTS // (weights.shape[0] * width))
+    for image, into in zip(x, result, strict=True):
+        for top in range(0, height, rows):
+            some = image[:, top : top + rows]
+            product = torch.mm(weights, some.reshape(taken, -1))
+            into[:, top : top + rows] = product.view(given, down, across, -1, width).permute(0, 3, 1, 4, 2)
+    return result.view(count, given, height * down, width * across)

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 import psutil
 
+from parity.records.jobs import MEMORY_LIMIT
 from parity.records.outcomes import Crashed, Failed, OutOfMemory, Reply, TimedOut
 from parity.records.plan import Limits
 from parity.records.requests import Request
@@ -58,7 +59,7 @@ class WorkerProcess:
                     stderr=stderr,
                     pass_fds=theirs,
                     start_new_session=True,
-                    env=environment,
+                    env=_with_limit(environment, limits),
                 )
         finally:
             for descriptor in theirs:
@@ -165,6 +166,14 @@ class WorkerProcess:
             log.seek(max(self._log_start, end - _TAIL_BYTES))
             text = log.read().decode("utf-8", "replace")
         return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
+
+def _with_limit(environment: Mapping[str, str] | None, limits: Limits) -> Mapping[str, str] | None:
+    """A worker that is limited knows it, and keeps no memory for later."""
+    if limits.memory_bytes is None:
+        return environment
+    own = os.environ if environment is None else environment
+    return {**own, MEMORY_LIMIT: str(limits.memory_bytes)}
 
 
 def _signal_name(number: int) -> str:

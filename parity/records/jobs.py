@@ -13,6 +13,7 @@ from .tensors import Record
 MODEL = "model"  # the component of a suite that declares none
 PIPELINE = "pipeline"  # the subject of the chain's own outputs
 SAVED = "saved-outputs"  # the loader of a reference that is outputs on disk, and no module
+MEMORY_LIMIT = "PARITY_MEMORY_LIMIT"  # environment of a worker that is limited: resident bytes
 
 Exporter = Literal["torchscript", "dynamo"]
 Variant = Literal["compile", "autocast-bfloat16", "autocast-float16"]

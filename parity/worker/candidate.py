@@ -22,6 +22,7 @@ from parity.records.requests import (
     StartCandidate,
 )
 from parity.records.tensors import StageCall, TensorRecord
+from parity.worker.allocator import reusing_memory
 from parity.worker.feeds import names_of, read_inputs, write_outputs
 from parity.worker.onnx_loop import prepare_loop, run_freely
 from parity.worker.problems import Unable
@@ -163,7 +164,7 @@ class CandidateSide:
         session = self._session(request.component)
         assert self._job is not None
         feeds = read_inputs(session, request.call.inputs, request.component)
-        with workspace() as folder:
+        with workspace() as folder, reusing_memory():
             backend = OrtBackend(self._job.device, self._job.numerics, self._job.options, folder)
             return diagnose_call(request, session.path, feeds, backend)
 

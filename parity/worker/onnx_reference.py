@@ -23,6 +23,7 @@ from parity.records.requests import (
     StartCandidate,
 )
 from parity.records.tensors import StageCall, TensorRecord
+from parity.worker.allocator import reusing_memory
 from parity.worker.candidate import CandidateSide
 from parity.worker.feeds import read_inputs, write_outputs
 from parity.worker.inputs import materialize, provide
@@ -132,7 +133,8 @@ class OnnxReferenceSide(CandidateSide):
 
         session = self._session(request.component)
         feeds = read_inputs(session, request.call.inputs, request.component)
-        return diagnose_pair(request, self._pair(request.component), feeds)
+        with reusing_memory():
+            return diagnose_pair(request, self._pair(request.component), feeds)
 
     def _after_a_run(self, request: Diagnose | MeasureNoise | MeasureLatency) -> Answer:
         match request:

@@ -25,6 +25,7 @@ from parity.records.requests import (
 )
 from parity.records.tensors import InputSet, TensorRecord
 from parity.worker import numerics
+from parity.worker.allocator import reusing_memory
 from parity.worker.flattening import Leaf, flatten
 from parity.worker.inputs import provide
 from parity.worker.inputs.provider import Provider
@@ -151,7 +152,8 @@ class LoadedReference:
             raise Unable("tool", f"the reference has no component {request.component!r}")
         self._prepare()
         by_onnx_name = self._pipeline is not None  # as the recorder of the call has named its outputs
-        return CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
+        with reusing_memory():
+            return CallDiagnosis(component, request, self._read, by_onnx_name=by_onnx_name).run()
 
     def measure(self, request: MeasureLatency) -> Latency:
         self._prepare()

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
+from localization import subjects, unseen
 from localization.cases import Case, Combination, Outcome, Planting, plan
 from localization.running import run_all
 from localization.scoring import alarms, effect, judge, score_fault, shares, worst_output
 from localization.tables import markdown, percent
 
 from parity.records.diagnosis import Budget, Cause, Diagnosis, Divergence
+from parity.worker.flattening import flatten
 
 HERE = Combination("net", "dynamo")
 PLANTED = Planting(
@@ -227,3 +230,24 @@ class TestRunning:
     def test_a_worker_that_never_starts_loses_its_cases_and_says_why(self, tmp_path: Path) -> None:
         found = self.statuses(tmp_path, "no-start", "b")
         assert all("crashed ended with 1: no such network" in said for said in found.values())
+
+
+class TestUnseen:
+    @pytest.mark.parametrize("name", ["hf-distilbert", "hf-resnet", "hf-whisper-encoder"])
+    def test_inputs_fit_and_weights_are_the_same_each_time(self, name: str) -> None:
+        given = subjects.inputs(name, 1)
+        once, again = subjects.build(name), subjects.build(name)
+        assert not once.training
+        with torch.no_grad():
+            one, other = flatten(once(**given)), flatten(again(**given))
+        assert one
+        for path, leaf in one.items():
+            assert torch.equal(torch.as_tensor(leaf), torch.as_tensor(other[path]))
+
+    def test_a_mask_hides_the_end_of_the_last_row(self) -> None:
+        mask = subjects.inputs("hf-bert", 0)["attention_mask"]
+        assert bool(mask[0].all())
+        assert mask[-1].tolist() == [1] * 12 + [0] * 4
+
+    def test_none_of_them_is_in_the_usual_run(self) -> None:
+        assert not subjects.SUBJECTS.keys() & unseen.UNSEEN.keys()

@@ -108,29 +108,39 @@ def uncovered_output(root: Path) -> dict[str, Any]:
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 
-# name -> what spoils the project, the problem's kind, the exit status, words of the message
-SPOILERS: dict[str, tuple[Callable[[Path], dict[str, Any]], str, int, list[str]]] = {
-    "bomb": (bomb, "model", 3, ["bomb.pth"]),
-    "truncated-checkpoint": (truncated_checkpoint, "model", 3, ["truncated.pth"]),
-    "foreign": (foreign_checkpoint, "model", 3, ["encoder.weight"]),
-    "shape": (checkpoint_of_other_shape, "model", 3, ["linear.bias", "7"]),
-    "truncated-onnx": (truncated_onnx, "onnx", 3, ["truncated.onnx"]),
-    "empty-onnx": (empty_onnx, "onnx", 3, ["empty"]),
-    "external": (onnx_without_its_data, "onnx", 3, ["external.onnx.data"]),
-    "input-shape": (lambda root: generated(shape=[2, 5]), "specification", 2, ["x", "5"]),
-    "input-dtype": (lambda root: generated(dtype="float64"), "specification", 2, ["float64", "float32"]),
-    "input-name": (wrong_name, "specification", 2, ["image", "x"]),
-    "provider": (provider_raises, "user-code", 3, ["no sweeps on this disk"]),
-    "pattern": (unmatched_pattern, "specification", 2, ["heatmap"]),
-    "uncovered": (uncovered_output, "specification", 2, ["y"]),
-    "device": (absent_device, "device", 3, ["cuda:0"]),
+# name -> what spoils the project, the problem's kind, the exit status, the key it points at, words of it
+SPOILERS: dict[str, tuple[Callable[[Path], dict[str, Any]], str, int, str, list[str]]] = {
+    "bomb": (bomb, "model", 3, "model", ["bomb.pth"]),
+    "truncated-checkpoint": (truncated_checkpoint, "model", 3, "model", ["truncated.pth"]),
+    "foreign": (foreign_checkpoint, "model", 3, "model", ["encoder.weight"]),
+    "shape": (checkpoint_of_other_shape, "model", 3, "model", ["linear.bias", "7"]),
+    "truncated-onnx": (truncated_onnx, "onnx", 3, "onnx", ["truncated.onnx"]),
+    "empty-onnx": (empty_onnx, "onnx", 3, "onnx", ["empty"]),
+    "external": (onnx_without_its_data, "onnx", 3, "onnx", ["external.onnx.data"]),
+    "input-shape": (lambda root: generated(shape=[2, 5]), "specification", 2, "inputs", ["x", "5"]),
+    "input-dtype": (
+        lambda root: generated(dtype="float64"),
+        "specification",
+        2,
+        "inputs",
+        ["float64", "float32"],
+    ),
+    "input-name": (wrong_name, "specification", 2, "inputs", ["image", "x"]),
+    "provider": (provider_raises, "user-code", 3, "inputs", ["no sweeps on this disk"]),
+    "pattern": (unmatched_pattern, "specification", 2, "heatmap", ["heatmap"]),
+    "uncovered": (uncovered_output, "specification", 2, "z*", ["y"]),
+    "device": (absent_device, "device", 3, "devices", ["cuda:0"]),
 }
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bad")
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path) -> Finished:
     """One run over all of the spoiled specifications and a sound one at the end."""
-    root = tmp_path_factory.mktemp("bad")
     project = Project(root)
     specs = []
     for name, (spoil, *_) in SPOILERS.items():
@@ -144,8 +154,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=NO_CUDA) if n == "device" else n for n in SPOILERS])
-def test_it_could_not_be_judged_and_says_why(finished: Finished, name: str) -> None:
-    _, kind, status, words = SPOILERS[name]
+def test_it_could_not_be_judged_and_says_why(finished: Finished, root: Path, name: str) -> None:
+    _, kind, status, key, words = SPOILERS[name]
     cases = [case for case in finished.results["cases"] if case["suite"] == name]
     assert cases
     for case in cases:
@@ -157,7 +167,9 @@ def test_it_could_not_be_judged_and_says_why(finished: Finished, name: str) -> N
         for word in words:
             assert word in told
         assert "Traceback" not in problem["message"]
-        assert problem["at"].startswith(f"{name}.yml:")
+        file, line, _ = problem["at"].split(":")
+        assert file == f"{name}.yml"
+        assert (root / file).read_text().splitlines()[int(line) - 1].strip().startswith(f"{key}:")
 
 
 def test_the_sound_one_is_judged_all_the_same(finished: Finished) -> None:

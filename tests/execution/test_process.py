@@ -11,7 +11,7 @@ import pytest
 from parity.execution.process import WorkerProcess
 from parity.execution.side import Side
 from parity.records.inputs import Distribution, GeneratedInputs
-from parity.records.jobs import ComponentJob, ModelJob, Numerics
+from parity.records.jobs import MEMORY_LIMIT, ComponentJob, ModelJob, Numerics
 from parity.records.outcomes import Crashed, Failed, Loaded, Materialized, OutOfMemory, TimedOut
 from parity.records.plan import Limits
 from parity.records.requests import LoadReference, MaterializeProvider, MaterializeSet, OpenSession
@@ -99,6 +99,14 @@ def test_memory_beyond_the_limit_is_named_with_both_figures(start: Start, tmp_pa
     outcome = worker.request(provider(tmp_path, "hoard = bytearray(b'x') * (3 * 2**30); time.sleep(60)"))
     assert isinstance(outcome, OutOfMemory)
     assert outcome.reached_bytes > outcome.limit_bytes == 2**30
+
+
+@pytest.mark.parametrize("limit", [None, 2**40])
+def test_a_worker_knows_its_limit(limit: int | None, start: Start, tmp_path: Path) -> None:
+    worker = start(Limits(timeout_s=60, memory_bytes=limit))
+    answer = worker.request(provider(tmp_path, f"raise OSError(os.environ.get({MEMORY_LIMIT!r}))"))
+    assert isinstance(answer, Failed)
+    assert f"OSError: {limit}" in answer.problem + answer.detail
 
 
 def test_a_dead_worker_is_replaced_and_set_up_again(tmp_path: Path) -> None:

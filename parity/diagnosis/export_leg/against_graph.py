@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Error as ProtobufError
 from msgspec import structs
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 from torch import nn
 
 from parity.diagnosis.graphs.comparing import Unmendable, compare
@@ -24,6 +24,7 @@ from parity.records.diagnosis import Cause
 from parity.worker.problems import Unable
 
 from . import causes
+from .conversion import type_name
 from .explaining import EXPLAINS, Explained, Explanation, by_units
 from .finding import ExportFinding, Spot, divergence
 from .mending import measure
@@ -121,8 +122,7 @@ def _conversion(model: ModelProto, reference: ModelProto) -> str | None:
     native, own = (native_float(each, element_types(without_weights(each))) for each in (model, reference))
     if native == own:
         return None
-    here, there = (str(TensorProto.DataType.Name(kind)).lower() for kind in (native, own))
-    return f"the candidate's file computes in {here}, the reference's in {there}"
+    return f"the candidate's file computes in {type_name(native)}, the reference's in {type_name(own)}"
 
 
 def _converted(message: str, place: Spot | None) -> tuple[Cause, ...]:

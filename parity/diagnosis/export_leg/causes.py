@@ -25,6 +25,7 @@ ROUNDED = "give the outputs a tolerance for it, or ship the file without the con
 NAN = "export again: the file holds numbers that are none"
 TRAINING = "call eval() on the module, and on what wraps it, before the export"
 
+_PREDICATES = ("is ", "has ", "takes ", "gives ")
 _FEW = 4  # causes that are named and measured one by one: each evaluation costs several forwards
 
 
@@ -40,7 +41,7 @@ def remedy(kind: CauseKind, *, made_here: bool) -> str:
 def of_changes(
     changes: Sequence[Change], parameters: Mapping[str, str], summary: str | None, *, made_here: bool
 ) -> tuple[Unit, ...]:
-    """Changes since a fresh export, each by itself where they are few; all weights as one where they are not.
+    """Changes since a fresh export, alike ones as one; all of them, or of the weights, where there are many.
 
     Args:
         changes: in the order of the file.
@@ -54,27 +55,53 @@ def of_changes(
         head = summary or f"{len(held)} initializers are not those of the checkpoint"
         pooled = [_unit(held, f"{head}; the first: ", parameters, made_here)]
         changes = [each for each in changes if each not in held]
-    if len(changes) + len(pooled) > _FEW:
+    alike = _alike(changes)
+    if len(alike) + len(pooled) > _FEW:
         kinds = Counter(map(kind_of, changes))
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         head = f"{len(changes)} changes since the export ({listed}); the first: "
         return (*pooled, _unit(changes, head, parameters, made_here))
-    return (*pooled, *(_unit([change], "", parameters, made_here) for change in changes))
+    return (*pooled, *(_unit(each, "", parameters, made_here, of_all=True) for each in alike))
 
 
-def _unit(changes: Sequence[Change], head: str, parameters: Mapping[str, str], made_here: bool) -> Unit:
+def _alike(changes: Sequence[Change]) -> list[list[Change]]:
+    """A model's layers change together: groups of one operator and one message, in the order of the file."""
+    groups: dict[tuple[str, str, str], list[Change]] = {}
+    for change in changes:
+        groups.setdefault((kind_of(change), change.op_type, change.message), []).append(change)
+    return list(groups.values())
+
+
+def _unit(
+    changes: Sequence[Change],
+    head: str,
+    parameters: Mapping[str, str],
+    made_here: bool,
+    *,
+    of_all: bool = False,
+) -> Unit:
+    """`of_all`: what is said of the first one is true of all."""
     first = changes[0]
     kind = Counter(map(kind_of, changes)).most_common(1)[0][0]
     cause = Cause(
         kind=kind,
         leg="export",
-        message=head + _named(first, parameters.get(first.tensor, "")),
+        message=head
+        + _sentence(_named(first, parameters.get(first.tensor, "")), len(changes) if of_all else 1),
         remedy=remedy(kind, made_here=made_here),
         node=first.node,
         tensor=first.tensor,
     )
     starts = (Start(Spot(each.node, each.op_type, each.output), each.outputs) for each in changes)
     return Unit(cause, tuple(changes), tuple(starts))
+
+
+def _sentence(message: str, count: int) -> str:
+    """What differs, of one node or of each of several; many messages begin with what the node does."""
+    of_the_node = message.startswith(_PREDICATES)
+    if count == 1:
+        return f"the node {message}" if of_the_node else message
+    return f"each of {count} nodes {message}" if of_the_node else f"at each of {count} nodes, {message}"
 
 
 def kind_of(change: Change) -> CauseKind:
@@ -151,11 +178,12 @@ def _readers(findings: Sequence[Finding], graph: Trace, inner: Mapping[str, Inne
             spot = Spot(within.node, within.op_type, within.output)
         else:
             continue
-        starts.append(Start(spot, _reached(graph, op.index)))
+        starts.append(Start(spot, reached(graph, op.index)))
     return tuple(starts)
 
 
-def _reached(graph: Trace, op: int) -> frozenset[str]:
+def reached(graph: Trace, op: int) -> frozenset[str]:
+    """The graph's outputs that depend on an operator."""
     seen, waiting = {op}, [op]
     given: set[int] = set()
     while waiting:

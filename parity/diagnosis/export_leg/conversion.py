@@ -10,9 +10,11 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from parity.diagnosis.onnx64.constants import element_types, graphs, native_float, without_weights
+from parity.diagnosis.tracing import Trace
 from parity.records.diagnosis import Cause
 
-from .causes import ROUNDED
+from .causes import ROUNDED, reached
+from .finding import Spot, expected_of
 from .subject import Subject
 
 QUANTIZING = frozenset(
@@ -58,8 +60,27 @@ def conversion(subject: Subject) -> Conversion | None:
     own_type = _NARROW.get(max(held, key=lambda each: held[each], default=torch.float32), TensorProto.FLOAT)
     if native not in _NARROW.values() or native == own_type:
         return None
-    here, there = (str(TensorProto.DataType.Name(kind)).lower() for kind in (native, own_type))
-    return Conversion(f"the file computes in {here}, the module in {there}", native)
+    said = f"the file computes in {type_name(native)}, the module in {type_name(own_type)}"
+    return Conversion(said, native)
+
+
+def type_name(kind: int) -> str:
+    """An ONNX element type as NumPy calls it: ``float32``."""
+    return str(helper.tensor_dtype_to_np_dtype(kind).name)
+
+
+def first_quantizing(graph: Trace, right: Trace, output: str) -> Spot | None:
+    """The first node, in the trace of a quantized file, that quantizes what an output depends on."""
+    for op in graph.ops:
+        given = [graph.tensors[index] for index in op.inputs if index is not None]
+        if (
+            op.op_type in QUANTIZING
+            and not all(tensor.constant for tensor in given)
+            and output in reached(graph, op.index)
+        ):
+            name = next(graph.tensors[index].name for index in op.outputs if index is not None)
+            return Spot(op.node, op.op_type, name, expected_of(graph, right, name))
+    return None
 
 
 def narrowed(model: ModelProto, native: int) -> ModelProto:

@@ -27,17 +27,16 @@ from parity.diagnosis.reference_leg.random_nodes import active_nodes, reaching
 from parity.diagnosis.tracing import Trace
 from parity.records.diagnosis import Cause, Divergence, ModuleErrors
 
-from .conversion import narrowed
+from .converted import by_conversion, without_error
 from .evidence import Evidence
 from .explaining import EXPLAINS, Explained, Explanation, by_name, by_order, by_units, first_place
 from .exporters import Verdict, whose_fault, without_choice
 from .finding import ExportFinding, Spot, divergence
-from .mending import Mended, Unit, measure, measure_model
+from .mending import Mended, Unit, measure
 from .subject import Subject
 
 _ALONE = 0.95  # the share of an error from which on nothing else is looked for
 _ROUNDING = 10.0  # times the noise floor: up to here what nothing explains is rounding
-_LIKEWISE = 10.0  # times the error that a conversion makes: what is more has another cause
 
 
 def diagnose_export(subject: Subject) -> ExportFinding:
@@ -92,29 +91,7 @@ class _Diagnosis:
         return by_name(self._subject)
 
     def _converted(self) -> Explained:
-        """The precision, where the error is no larger than the conversion of a right file makes it."""
-        converted, fresh = self._of.conversion, self._of.fresh if self._of.conversion else None
-        if converted is None or fresh is None:
-            return {}
-        right = self._of.tried("evaluating a fresh export", lambda: measure_model(self._subject, fresh.model))
-        if right is None:
-            return {}
-        likewise = dict(self._subject.errors)
-        if converted.native is not None:
-            native = converted.native
-            model = self._of.tried("converting a fresh export", lambda: narrowed(fresh.model, native))
-            found = model and self._of.tried("evaluating it", lambda: self._subject.evaluate(model))
-            likewise = found[0] if found else {}
-        else:
-            self._of.notes.append("quantization may hide another fault: check the file before it, too")
-        explained = {}
-        for name, error in self._subject.errors.items():
-            share = right.shares[name]
-            if share >= EXPLAINS and name in likewise and error <= _LIKEWISE * likewise[name]:
-                place = self._located(name, right.trace)
-                cause = converted.cause(share, place.node if place else "")
-                explained[name] = Explanation(place, (cause,))
-        return explained
+        return by_conversion(self._subject, self._of, self._located)
 
     def _altered_alone(self) -> Explained:
         """Initializers that leave nothing for another cause to explain."""
@@ -179,8 +156,7 @@ class _Diagnosis:
                 if nodes
             }
         if self._of.conversion is not None:
-            cause = self._of.conversion.cause(None, "")
-            return {name: Explanation(None, (cause,)) for name in subject.unmeasured}
+            return without_error(subject, self._of.conversion)
         explained = {}
         for name in subject.unmeasured:
             units = [unit for unit in self._of.changes if unit.reaches(name)]

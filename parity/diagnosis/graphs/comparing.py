@@ -20,7 +20,8 @@ from parity.diagnosis.graphs.similarity import Pairing
 from parity.diagnosis.graphs.view import View, key, label
 from parity.diagnosis.graphs.walking import Walk
 
-# More changes of structure than this, or than a part of the nodes, are another graph rather than changes.
+# More changes of structure than this, or than a part of the nodes, are another graph rather than changes;
+# what has changed alike in every layer counts once.
 # So is one that has nothing for a larger part of the fresh nodes.
 _MANY, _PART, _WITHOUT = 5, 0.05, 0.2
 
@@ -83,7 +84,7 @@ def compare(file: ModelProto, fresh: ModelProto) -> Comparison:
     walk.run()
     found = sorted(walk.findings.values(), key=lambda finding: _place(walk, finding))
     changes = tuple(_change(walk, finding) for finding in found)
-    structural = sum(change.kind == "structure" for change in changes)
+    structural = len({(each.op_type, each.message) for each in changes if each.kind == "structure"})
     many = max(_MANY, _PART * len(walk.file.nodes))
     return Comparison(changes, messy=structural + walk.lost > many or _without(walk) > _WITHOUT)
 

@@ -102,13 +102,12 @@ class NodeComparison:
     def _ordered(self, left: NodeProto, right: NodeProto) -> list[int]:
         """For each input of the fresh node the slot in the file's; another order is a finding."""
         given, wanted = self.file.parents(left), self.fresh.parents(right)
-        straight = list(range(len(left.input)))
         if len(given) != len(wanted) or not all(given) or not all(wanted):
-            return straight
+            return list(range(len(left.input)))
         commutative = own_name(left.domain) == "" and left.op_type in COMMUTATIVE
         order = self.walk.pairing.order(given, wanted, margin=0.0 if commutative else _SWAPPED)
-        if not commutative and order != straight:
-            moved = [slot for slot in straight if order[slot] != slot]
+        moved = [slot for slot, place in enumerate(order) if place != slot]
+        if moved and not commutative:
             listed = ", ".join(map(str, moved))
             self.walk.findings["order", key(left)] = Finding(
                 "structure",

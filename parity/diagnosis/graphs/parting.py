@@ -27,6 +27,7 @@ _PAIR = 0.4
 _STEP = 0.03  # what a node that must be skipped to find a pair takes from its likeness
 _ANCHORED = 0.9  # nodes of the same operator that share an input
 _BELONGING = 0.4  # taken from the likeness of what lies beyond nodes that both graphs have
+_NEAR = 4  # nodes above a tensor among which the layer is looked for that it comes from
 _SAME = 0.1  # in favour of nodes of the same operator
 
 
@@ -200,11 +201,38 @@ class Parting:
 
 
 def _belonging(skipped: Ancestor, view: View, here: Hashes, there: Hashes) -> float:
-    """What speaks against nodes being extra or missing: that the other graph has weights of theirs."""
-    constants = (
-        here.of[name].exact
-        for node in skipped.way
+    """What speaks against nodes being extra or missing: that the other graph has weights of theirs.
+
+    So does a branch that joins them, such as a residual block, unless the other graph computes it alike, too.
+    """
+    way = {name for node in skipped.way for name in node.output} | {skipped.name}
+    for node in skipped.way:
+        if not there.known.isdisjoint(_weights(node, view, here)):
+            return _BELONGING
+        for name in view.parents(node):
+            joins = name and name not in way and view.constant(name) is None
+            alone = joins and not there.counts[here.of[name].exact]
+            if alone and not there.known.isdisjoint(_weights_above(name, view, here)):
+                return _BELONGING
+    return 0.0
+
+
+def _weights(node: NodeProto, view: View, hashes: Hashes) -> set[int]:
+    """The constants of more than one element that a node takes."""
+    return {
+        hashes.of[name].exact
         for name in node.input
         if name and (value := view.constant(name)) is not None and value.size > 1
-    )
-    return 0.0 if there.known.isdisjoint(constants) else _BELONGING
+    }
+
+
+def _weights_above(name: str, view: View, hashes: Hashes) -> set[int]:
+    """The nearest ones that a tensor is computed from."""
+    layer = [name]
+    for _ in range(_NEAR):
+        nodes = [node for each in layer if (node := view.producers.get(each)) is not None]
+        found = set[int]().union(*(_weights(node, view, hashes) for node in nodes))
+        if found:
+            return found
+        layer = [parent for node in nodes for parent in view.parents(node) if parent]
+    return set()

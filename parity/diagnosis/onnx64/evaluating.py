@@ -18,6 +18,7 @@ from parity.diagnosis.onnx64.expansion import Expansions
 from parity.diagnosis.onnx64.program import Node, Setting, own_name
 from parity.diagnosis.onnx64.recalling import Memory, Note, run_recalling
 from parity.diagnosis.onnx64.values import Value, as_array, first_unknown, hold, tensor_like
+from parity.diagnosis.uninitialized import unfilled
 from parity.worker.problems import Unable
 
 
@@ -98,7 +99,7 @@ class Graph64:
         self._check(inputs)
         device = self._setting.device
         given = {name: hold(value, device) for name, value in inputs.items()}
-        with torch.no_grad():
+        with torch.no_grad(), unfilled():
             executor = Executor(device, self._expanded, observe)
             if memory is None:
                 results = executor.graph(self._program, given)

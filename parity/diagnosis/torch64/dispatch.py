@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from parity.diagnosis.convolution64 import convolve, suits
+from parity.diagnosis.convolution64 import convolve, convolve_transposed, suits, suits_transposed
+from parity.diagnosis.uninitialized import unfilled
 
 from .arguments import leaves, map_tensors, raised, random_generators
 from .dtypes import FLOATING, is_low, loses
@@ -22,7 +24,12 @@ from .unknown import Unknown
 # Operators whose kernels are written for float64 as well. What any other computes inside can't be known.
 _TRUSTED = frozenset(["aten", "prims", "prim", "torchvision"])
 
-_CONVOLUTION = torch.ops.aten.convolution.default
+_aten = torch.ops.aten
+_CONVOLUTION = _aten.convolution.default
+_UNWRITTEN = frozenset(
+    getattr(_aten, name)
+    for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "resize_")
+)
 
 # Words by which a kernel says that it is not made for float64.
 _ABOUT_DTYPES = ("double", "float64", "scalar type", "dtype", "not implemented for", "data type")
@@ -87,7 +94,9 @@ class Raising(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         generators = random_generators(args, kwargs) if torch.Tag.nondeterministic_seeded in func.tags else []
         before = [generator.get_state() for generator in generators]
         try:
-            result = _convolution(args) if func is _CONVOLUTION else func(*args, **kwargs)
+            # What the module itself leaves unwritten is NaN, as the user has it.
+            with nullcontext() if func.overloadpacket in _UNWRITTEN else unfilled():
+                result = _convolution(args) if func is _CONVOLUTION else func(*args, **kwargs)
         except (RuntimeError, NotImplementedError, TypeError) as error:
             words = str(error).strip()
             if any(word in words.lower() for word in _ABOUT_DTYPES):
@@ -124,12 +133,15 @@ class Raising(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
 
 def _convolution(args: Any) -> Tensor:
     """``aten.convolution``, whose own float64 kernel is slow on the CPU."""
-    x, w, b, stride, padding, dilation, transposed, _, groups = args
-    if transposed or not suits(x, w, groups):
-        result: Tensor = _CONVOLUTION(*args)
-        return result
+    x, w, b, stride, padding, dilation, transposed, extra, groups = args
     stride, padding, dilation = (2 * each if len(each) == 1 else each for each in (stride, padding, dilation))
-    return convolve(x, w, b, stride, padding, dilation)
+    if not transposed and suits(x, w, groups):
+        return convolve(x, w, b, stride, padding, dilation)
+    if transposed and not any((*padding, *extra)) and suits_transposed(x, w, stride, dilation, groups):
+        result = convolve_transposed(x, w)
+        return result if b is None else result.add_(b.view(-1, 1, 1))
+    computed: Tensor = _CONVOLUTION(*args)
+    return computed
 
 
 def _refuse(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> None:

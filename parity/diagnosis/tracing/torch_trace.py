@@ -103,6 +103,7 @@ class _Recorder:
                 constant=constant,
                 op=number,
                 like=self._shared(tensor, observation.inputs, inputs),
+                due=int(id(tensor) in written and not tensor.is_inference()),
             )
             for tensor in observation.outputs
         )
@@ -156,11 +157,19 @@ class _Recorder:
         return after is not None and before.distance(after) == 0.0
 
     def _add(
-        self, name: str, tensor: Tensor, *, constant: bool, op: int | None = None, like: Sketch | None = None
+        self,
+        name: str,
+        tensor: Tensor,
+        *,
+        constant: bool,
+        op: int | None = None,
+        like: Sketch | None = None,
+        due: int = 0,
     ) -> int:
+        """A new tensor; `due` says how often PyTorch is going to count its version up for this operator."""
         taken = like.reshaped(tuple(tensor.shape)) if like is not None else _sketched(tensor)
         index = self._append(name, taken, constant=constant, op=op)
-        self._seen[tensor] = (_version(tensor), index)
+        self._seen[tensor] = (_version(tensor) + due, index)
         return index
 
     def _append(self, name: str, taken: Sketch | None, *, constant: bool, op: int | None) -> int:

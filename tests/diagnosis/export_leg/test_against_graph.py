@@ -100,7 +100,7 @@ def test_a_file_in_float16_says_so(tmp_path: Path) -> None:
 
     (cause,) = found.causes[name]
     assert (cause.kind, cause.share) == ("precision", None)
-    assert cause.message == "the candidate's file computes in float16, the reference's in float"
+    assert cause.message == "the candidate's file computes in float16, the reference's in float32"
 
 
 class Images(CalibrationDataReader):

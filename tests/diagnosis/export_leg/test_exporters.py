@@ -137,7 +137,7 @@ class TestExporters:
         assert cause.kind == "structure"
         assert cause.share == pytest.approx(1.0)
         assert cause.message.startswith(
-            "is Tanh in the file, Relu in a fresh export; the torchscript exporter"
+            "the node is Tanh in the file, Relu in a fresh export; the torchscript exporter"
         )
         assert "freezes what Python decides at test_exporters.py:" in cause.message
         assert "torch.where" in cause.remedy

@@ -128,7 +128,7 @@ class TestConverted:
         (cause,) = found.causes["y"]
         assert (cause.kind, cause.message) == (
             "precision",
-            f"the file computes in {name}, the module in float",
+            f"the file computes in {name}, the module in float32",
         )
         assert cause.remedy == "give the outputs a tolerance for it, or ship the file without the conversion"
         assert cause.share is not None
@@ -167,6 +167,10 @@ class TestConverted:
         assert cause.kind == "precision"
         assert cause.message == "the file is quantized, the module is not"
         assert cause.remedy == "give the outputs a tolerance for it, or ship the file without the conversion"
+        first = {"dynamic": "DynamicQuantizeLinear", "QDQ": "QuantizeLinear", "QOperator": "QuantizeLinear"}
+        where = found.divergences["y"]
+        assert (where.op_type, where.module) == (first[form], "stem")
+        assert cause.node == where.node
 
 
 class Two(nn.Module):

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import ModelProto, numpy_helper
 from support.architectures import EXPORTERS
-from support.export_leg import IMAGE, Small, diagnosed, planted, small
+from support.export_leg import IMAGE, Small, diagnosed, made, planted, small
+from torch import Tensor, nn
 
 from parity.diagnosis.export_leg import ExportFinding
 
@@ -162,3 +164,54 @@ def test_external_data(sound: ModelProto, tmp_path: Path) -> None:
     assert (tmp_path / "data").exists()
     assert found.causes["y"][0].tensor == at.tensor
     assert found.divergences["y"].node == at.node
+
+
+class Layers(nn.Module):
+    """One block after the other, as most models have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            self.layers = nn.Sequential(
+                *(nn.Sequential(nn.LayerNorm(6), nn.Linear(6, 6), nn.Tanh()) for _ in range(6))
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layers(x)
+        return result
+
+
+ROWS = (torch.randn(4, 6, generator=torch.Generator().manual_seed(3)),)
+
+
+def layers(exporter: str, tmp_path: Path) -> ModelProto:
+    return made(Layers().eval(), ROWS, tmp_path, exporter=exporter)
+
+
+def test_layers_that_have_changed_alike_are_one_cause(exporter: str, tmp_path: Path) -> None:
+    model = layers(exporter, tmp_path)
+    changed = [node for node in model.graph.node if node.op_type == "Tanh"]
+    for node in changed:
+        node.op_type = "Sigmoid"
+    found = diagnosed(Layers().eval(), model, ROWS, tmp_path)
+    (cause,) = found.causes["y"]
+    assert cause.message == "each of 6 nodes is Sigmoid in the file, Tanh in a fresh export"
+    assert cause.share == pytest.approx(1.0)
+    assert found.divergences["y"].node == cause.node == (changed[0].name or changed[0].output[0])
+
+
+def test_two_changes_in_every_layer_are_two_causes(exporter: str, tmp_path: Path) -> None:
+    model = layers(exporter, tmp_path)
+    for node in model.graph.node:
+        if node.op_type == "Tanh":
+            node.op_type = "Sigmoid"
+        if node.op_type == "LayerNormalization":
+            (epsilon,) = (each for each in node.attribute if each.name == "epsilon")
+            epsilon.f = 1.0
+    found = diagnosed(Layers().eval(), model, ROWS, tmp_path)
+    assert sorted(cause.message for cause in found.causes["y"]) == [
+        "at each of 6 nodes, epsilon is 1 in the file, 1e-05 in a fresh export",
+        "each of 6 nodes is Sigmoid in the file, Tanh in a fresh export",
+    ]
+    assert "LayerNormalization" in found.divergences["y"].op_type

@@ -304,6 +304,55 @@ def test_an_edge_that_leads_elsewhere() -> None:
     assert_equal(outputs(change.mend(file), X), outputs(sound, X))
 
 
+@pytest.mark.parametrize("dropped", [1, 2, 4, 5])
+def test_a_residual_connection_is_missing_in_a_row_of_blocks_alike(dropped: int) -> None:
+    def blocks(without: int | None) -> ModelProto:
+        """Inverted residuals: the first block of every stage has another width, and no connection past it."""
+        generator = np.random.default_rng(0)
+        nodes, constants, last = [], {}, "x"
+        for i, (width, out) in enumerate([(3, 5), (5, 5), (5, 5), (5, 3), (3, 3), (3, 3), (3, 4)]):
+            start, hidden = last, 6 * width
+            for name, shape in (
+                (f"up{i}", (width, hidden)),
+                (f"mid{i}", (hidden, hidden)),
+                (f"down{i}", (hidden, out)),
+            ):
+                constants[name] = generator.normal(size=shape).astype(np.float32) / shape[0]
+            for step, weight in (("a", "up"), ("c", "mid")):
+                nodes += [
+                    helper.make_node("MatMul", [last, f"{weight}{i}"], [f"{step}{i}"], name=f"{step}{i}"),
+                    helper.make_node("Relu", [f"{step}{i}"], [f"{step}{i}+"], name=f"{step}{i}+"),
+                ]
+                last = f"{step}{i}+"
+            nodes.append(helper.make_node("MatMul", [last, f"down{i}"], [f"e{i}"], name=f"e{i}"))
+            last = f"e{i}"
+            if i != without and width == out:
+                nodes.append(helper.make_node("Add", [start, last], [f"f{i}"], name=f"f{i}"))
+                last = f"f{i}"
+        nodes.append(helper.make_node("Identity", [last], ["y"], name="end"))
+        return made(nodes, constants)
+
+    file, sound = blocks(dropped), blocks(None)
+    (change,) = compare(file, sound).changes
+    assert change.kind == "structure"
+    assert change.message.startswith(f"Add between e{dropped} and ")
+    assert_equal(outputs(change.mend(file), X), outputs(sound, X))
+
+
+def test_an_input_that_is_left_out_at_the_end() -> None:
+    def clipped(operator: str) -> ModelProto:
+        nodes = [
+            helper.make_node(operator, ["x"], ["a"], name="first"),
+            helper.make_node("Clip", ["a", "low", ""], ["y"], name="clip"),
+        ]
+        return made(nodes, {"low": np.array(0.5, np.float32)})
+
+    file, sound = clipped("Abs"), clipped("Neg")
+    (change,) = compare(file, sound).changes
+    assert (change.node, change.message) == ("first", "is Abs in the file, Neg in a fresh export")
+    assert_equal(outputs(change.mend(file), X), outputs(sound, X))
+
+
 def test_another_output_of_a_node() -> None:
     def taken(name: str) -> ModelProto:
         nodes = [

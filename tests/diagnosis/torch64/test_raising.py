@@ -279,3 +279,18 @@ def test_random_operators_by_name() -> None:
 
     result = evaluate64(Module(forward), [x32()])
     assert result.random_ops == ("aten.rand_like.default", "aten.randn.generator")
+
+
+def test_what_the_module_leaves_unwritten_is_nan_as_under_its_own_settings() -> None:
+    class Unwritten(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.empty(4) + x.new_empty(4) + torch.empty_like(x)
+
+    before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True)
+    try:
+        outputs = evaluate64(Unwritten(), (torch.zeros(4),)).outputs
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert bool(outputs["output"].isnan().all())
+    assert torch.utils.deterministic.fill_uninitialized_memory == before  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from support.architectures import ARCHITECTURES, EXPORTERS, Exporter, build, exp
 from torch import Tensor, nn
 
 from parity.diagnosis.onnx64 import Graph64
-from parity.diagnosis.tracing import Trace, trace_graph, trace_module
+from parity.diagnosis.tracing import Sketch, Trace, sketch, torch_trace, trace_graph, trace_module
 from parity.worker.flattening import flatten
 
 
@@ -64,6 +64,23 @@ def test_an_in_place_operator_makes_a_new_value() -> None:
         "aten.relu_.default",
         "aten.add.Tensor",
     ]
+
+
+def test_what_an_operator_has_written_in_place_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 4), nn.ReLU(inplace=True))
+    taken: list[torch.Size] = []
+
+    def counting(tensor: Tensor) -> Sketch:
+        taken.append(tensor.shape)
+        return sketch(tensor)
+
+    monkeypatch.setattr(torch_trace, "sketch", counting)
+    with torch.no_grad():
+        trace = traced(net, x=torch.randn(3, 4))
+    made = [trace.tensors[index].sketch for op in trace.ops for index in op.outputs]
+    of_that_shape = sum(each is not None and each.shape == (3, 4) for each in made)
+    assert of_that_shape >= 4
+    assert taken.count(torch.Size((3, 4))) == of_that_shape + 2  # the input, and the output to be found
 
 
 def test_what_is_written_through_a_view_is_seen_in_the_whole() -> None:

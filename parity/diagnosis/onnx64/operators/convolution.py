@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from parity.diagnosis.convolution64 import convolve, suits
+from parity.diagnosis.convolution64 import convolve, convolve_transposed, suits, suits_transposed
 from parity.diagnosis.onnx64.operators.elementwise import Operator
 from parity.diagnosis.onnx64.operators.windows import padded, window
 from parity.diagnosis.onnx64.program import Node
@@ -51,7 +51,10 @@ def _conv_transpose(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -
     ]
     before, after = _cuts(node, x, [f + e for f, e in zip(full, extra, strict=True)], strides)
     group = node.integer("group", 1)
-    y = _TRANSPOSED[axes](x, w, None, strides, 0, 0, group, dilations)
+    if suits_transposed(x, w, strides, dilations, group):
+        y = convolve_transposed(x, w)
+    else:
+        y = _TRANSPOSED[axes](x, w, None, strides, 0, 0, group, dilations)
     # Elements that no input reaches, from output_padding or a large output_shape, are zero.
     y = padded(y, [-cut for cut in before], [e - cut for e, cut in zip(extra, after, strict=True)])
     return y if b is None else y + b.reshape(-1, *[1] * axes)
