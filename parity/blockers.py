@@ -12,7 +12,7 @@ from parity.records.outcomes import Exported, Failed, Latency, Loaded, Ran, Sess
 from parity.records.plan import SuitePlan
 from parity.records.results import Problem
 from parity.records.runs import ComparisonRun, SetRun
-from parity.records.sides import Comparison, OnnxRuntimeSide
+from parity.records.sides import Comparison, OnnxRuntimeSide, Role
 from parity.records.tensors import InputSet
 
 
@@ -53,10 +53,16 @@ def _key_of_reference(plan: SuitePlan, sides: Comparison, why: Unanswered) -> st
     if isinstance(why, Failed) and why.reason == "device":
         return sides.key_of("reference")
     if isinstance(sides.reference, OnnxRuntimeSide):
-        if sides.reference.files:
-            return f"{sides.key_of('reference')}.onnx"
-        return "onnx" if plan.pipeline is None else "components"
+        return _key_of_file(plan, sides, "reference")
     return "model" if plan.pipeline is None else "components"
+
+
+def _key_of_file(plan: SuitePlan, sides: Comparison, role: Role) -> str:
+    """The key that names the ONNX file which a side runs; of a module, the one that it is held against."""
+    side = sides.reference if role == "reference" else sides.candidate
+    if isinstance(side, OnnxRuntimeSide) and side.files:
+        return f"{sides.key_of(role)}.onnx"
+    return "onnx" if plan.pipeline is None else "components"
 
 
 def what_blocks_set(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Problem | None:
@@ -69,7 +75,7 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
     if not isinstance(set_run.inputs, InputSet):
         yield _problem(set_run.inputs, f"making the inputs {set_run.id}", inputs)
     if not isinstance(set_run.reference, Ran):
-        at = _about(plan, set_run.reference) or inputs
+        at = _about(plan, sides, "reference", set_run.reference) or inputs
         yield _problem(set_run.reference, f"running the reference on {sides.reference.device}", at)
     if not isinstance(run.candidate, Loaded):
         yield _problem(
@@ -88,7 +94,7 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
         if not isinstance(session, SessionOpened):
             yield _problem(session, f"opening the ONNX file{of_name}", at)
     if not isinstance(set_run.candidate, Ran):
-        at = _about(plan, set_run.candidate) or inputs
+        at = _about(plan, sides, "candidate", set_run.candidate) or inputs
         yield _problem(set_run.candidate, f"running the candidate on {sides.candidate.device}", at)
     for side, device, latency in (
         ("reference", sides.reference.device, set_run.reference_latency),
@@ -98,14 +104,14 @@ def _blockers(plan: SuitePlan, run: ComparisonRun, set_run: SetRun) -> Iterator[
             yield _problem(latency, f"running the {side} on {device} again, for its latency", inputs)
 
 
-def _about(plan: SuitePlan, outcome: Ran | Unanswered | None) -> str:
+def _about(plan: SuitePlan, sides: Comparison, role: Role, outcome: Ran | Unanswered | None) -> str:
     """The place of the key that a worker's error is about, where it says which, or is about the ONNX file."""
     if not isinstance(outcome, Failed):
         return ""
     if outcome.about:
         return plan.at(outcome.about)
     if outcome.reason == "onnx":
-        return plan.at("onnx" if plan.pipeline is None else "components")
+        return plan.at(_key_of_file(plan, sides, role))
     return ""
 
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from support.projects import FEATURES, Finished, Project, weights
+from support.projects import FEATURES, Finished, Project, weights, write_onnx
 
 ONNX_SIDE = {"backend": "onnxruntime", "device": "cpu"}
 QUANTIZED = {"*": {"snr_db": 25, "cosine": 0.999}}
@@ -346,3 +346,19 @@ def test_a_reference_file_that_is_damaged_is_named_at_its_place(tmp_path: Path) 
     assert "damaged.onnx" in problem["message"]
     lines = (tmp_path / "parity.yml").read_text().splitlines()
     assert "onnx: damaged.onnx" in lines[int(problem["at"].split(":")[1]) - 1]
+
+
+def test_a_file_of_a_side_s_own_that_fails_while_it_runs_is_named_at_its_place(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "broken.onnx")
+    model = onnx.load(tmp_path / "broken.onnx")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([7, 7]), "shape"))
+    model.graph.node[-1].output[0] = "whole"
+    model.graph.node.append(helper.make_node("Reshape", ["whole", "shape"], ["y"], name="reshape"))
+    onnx.save(model, tmp_path / "broken.onnx")
+    done = compare(tmp_path, "torch@cpu", {**ONNX_SIDE, "onnx": "broken.onnx"})
+
+    assert done.status == 3
+    problem = only_case(done)["problem"]
+    assert "reshape" in problem["message"]
+    lines = (tmp_path / "parity.yml").read_text().splitlines()
+    assert "onnx: broken.onnx" in lines[int(problem["at"].split(":")[1]) - 1]

@@ -20,8 +20,7 @@ from .cases import EXPORTERS, Outcome, plan
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 1 when a bar is missed."""
     arguments = _parser().parse_args(argv)
-    if arguments.unseen:
-        arguments.architectures = list(_unseen())
+    arguments.architectures = arguments.architectures or list(_unseen() if arguments.unseen else _subjects())
     if arguments.worker:
         from .trials import serve
 
@@ -126,9 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="localization.py",
         description="Planted faults and sound files through the gate's own diagnosis. See README.md.",
     )
-    parser.add_argument(
-        "--architectures", nargs="+", choices=list(_known()), default=list(_subjects()), metavar="NAME"
-    )
+    parser.add_argument("--architectures", nargs="+", choices=list(_known()), metavar="NAME")
     parser.add_argument(
         "--unseen", action="store_true", help="networks of transformers, on which nothing was built, instead"
     )

@@ -20,6 +20,8 @@ from .tensors import Record
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,()~-]+")
 _LONGEST = 160  # characters of a label: it names a folder
 
+Role = Literal["reference", "candidate"]
+
 
 class TorchSide(Record, tag="torch"):
     """The PyTorch modules of a suite on one device (``cpu``, ``cuda:0``)."""
@@ -110,7 +112,7 @@ class Comparison(Record):
         """The label as the name of a folder."""
         return _safe(self.label)
 
-    def key_of(self, side: Literal["reference", "candidate"]) -> str:
+    def key_of(self, side: Role) -> str:
         """The key of the specification that asks for a side."""
         return self.key if self.key == "devices" else f"{self.key}.{side}"
 

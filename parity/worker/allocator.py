@@ -15,26 +15,27 @@ from pathlib import Path
 import psutil
 
 from parity.records.jobs import MEMORY_LIMIT
-from parity.worker.profiling import trim
+from parity.worker.profiling import high_water_mark, trim
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of malloc.h; see mallopt(3)
 _REUSING = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1))
 # The figures that glibc has come to by itself once a block of 32 MiB was freed, and mmap's limit.
 _USUAL = ((_MMAP_MAX, 1 << 16), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20))
-_ROOM = 8  # times the resident memory before a diagnosis: on CenterPoint it grows to six times
+# Times the peak of the last run: float64 doubles what that held, blocks that fit nothing double it again.
+_ROOM = 5
 _GROUP = Path("/sys/fs/cgroup")  # a container's own
 _LIMIT, _TAKEN = _GROUP / "memory.max", _GROUP / "memory.current"
 
 
 def has_room() -> bool:
-    """Whether this process could grow to several times its size."""
-    resident: int = psutil.Process().memory_info().rss
+    """Whether there is memory for several times what this process held at most since its last run began."""
+    peak = high_water_mark()
     free: int = psutil.virtual_memory().available
     with suppress(KeyError, ValueError):  # no limit of the gate's
-        free = min(free, int(os.environ[MEMORY_LIMIT]) - resident)
+        free = min(free, int(os.environ[MEMORY_LIMIT]) - psutil.Process().memory_info().rss)
     with suppress(OSError, ValueError):  # no such group, or one without a limit
         free = min(free, int(_LIMIT.read_text()) - int(_TAKEN.read_text()))
-    return free >= _ROOM * resident
+    return free >= _ROOM * peak
 
 
 @contextmanager

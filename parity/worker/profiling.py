@@ -98,13 +98,13 @@ class PeakMemory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.rss_bytes = _high_water_mark()
+        self.rss_bytes = high_water_mark()
 
 
 def resident_bytes() -> int:
     """Resident memory of this process now; where the system doesn't say, its peak so far."""
     trim()
-    return _status("VmRSS") or _high_water_mark()
+    return _status("VmRSS") or high_water_mark()
 
 
 def trim() -> None:
@@ -122,7 +122,7 @@ def _status(field: str) -> int | None:
     return None
 
 
-def _high_water_mark() -> int:
+def high_water_mark() -> int:
     """Greatest resident size in bytes since the mark was last set back."""
     if (mark := _status("VmHWM")) is not None:
         return mark

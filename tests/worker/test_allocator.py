@@ -12,7 +12,7 @@ import pytest
 from parity.records.jobs import MEMORY_LIMIT
 from parity.worker import allocator
 from parity.worker.allocator import has_room, reusing_memory
-from parity.worker.profiling import resident_bytes
+from parity.worker.profiling import PeakMemory, high_water_mark, resident_bytes
 
 MIB = 2**20
 LARGE = 64 * MIB  # above what glibc ever keeps by itself
@@ -74,5 +74,15 @@ def test_the_limit_of_the_specification_counts(
     spare: float, room: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(allocator, "_ROOM", 1)
-    monkeypatch.setenv(MEMORY_LIMIT, str(int((1 + spare) * psutil.Process().memory_info().rss)))
+    held = psutil.Process().memory_info().rss
+    monkeypatch.setenv(MEMORY_LIMIT, str(held + int(spare * high_water_mark())))
     assert has_room() is room
+
+
+def test_what_the_last_run_held_counts_though_it_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_ROOM", 1)
+    with PeakMemory():
+        np.ones(4 * LARGE, np.uint8)
+    held = psutil.Process().memory_info().rss
+    monkeypatch.setenv(MEMORY_LIMIT, str(2 * held + 3 * LARGE))
+    assert has_room() is False
